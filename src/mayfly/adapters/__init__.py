@@ -1,0 +1,1 @@
+"""Adapters translate ports into vendors' terms, and nothing more."""

@@ -1,0 +1,1 @@
+"""Values and rules. Standard library only; nothing here does input or output."""

@@ -1,0 +1,70 @@
+"""One image's record: what is stored about it beside its bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mayfly.model.identity import ImageId
+from mayfly.model.lifecycle import State
+
+
+class Source(StrEnum):
+    HTTP = "http"
+    KAFKA = "kafka"
+
+
+class MediaType(StrEnum):
+    """What Mayfly takes in and gives out."""
+
+    JPEG = "image/jpeg"
+    PNG = "image/png"
+    WEBP = "image/webp"
+    GIF = "image/gif"
+    TIFF = "image/tiff"
+    HEIC = "image/heic"
+    AVIF = "image/avif"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """A processed picture made from the original. `size` is its unsealed bytes, `recipe` its recipe's hash."""
+
+    name: str
+    media_type: str
+    size: int
+    width: int
+    height: int
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """What may identify someone or a known picture. Stored only as one sealed blob."""
+
+    sha256: str
+    file_name: str | None = None
+    uploader: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+Facts = Mapping[str, Any]
+"""Non-personal findings, as JSON values; their names and units are in docs/reference/facts.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """The record. `size` is the original's unsealed bytes, `labels` those declared as facts, `sealed` the sealed
+    `Personal`, `attempts` how many runs were begun, `reason` a slug that names why it failed or was rejected."""
+
+    id: ImageId
+    state: State
+    source: Source
+    media_type: str
+    size: int
+    sealed: bytes
+    labels: Mapping[str, str] = field(default_factory=dict)
+    attempts: int = 0
+    reason: str | None = None
+    renditions: tuple[Rendition, ...] = ()
+    facts: Facts | None = None
