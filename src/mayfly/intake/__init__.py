@@ -1,0 +1,1 @@
+"""Intake: inspect, seal, store, one durable hand-over."""

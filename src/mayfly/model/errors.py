@@ -10,6 +10,7 @@
     │   ├── TooManyPixels       the first bytes already tell of dimensions past the cap
     │   ├── BodyCut             the connection ended before the body did
     │   └── IdempotencyReused   the same Idempotency-Key with other bytes
+    ├── Denied                  the caller may not do this, or asks from a place we do not trust
     ├── InFlight                the same Idempotency-Key is being received right now
     ├── NotFound                not an id of ours, or alive by its id but unknown
     │   └── ObjectMissing       no object at that address
@@ -74,6 +75,10 @@ class BodyCut(Refused):
 
 class IdempotencyReused(Refused):
     """The same Idempotency-Key came with other bytes."""
+
+
+class Denied(MayflyError):
+    """The caller may not do this, or asks from a place we do not trust."""
 
 
 class InFlight(MayflyError):

@@ -7,7 +7,10 @@ from mayfly.model.instant import Ms
 
 class Clock(Protocol):
     def now(self) -> Ms:
-        """The present instant. Never goes below the last persisted tick, nor below what it returned before."""
+        """The present instant. Never goes below the last persisted tick, nor below what it returned while not held.
+
+        While held, the suspected time: a jump that is set right again leaves no trace.
+        """
         ...
 
     def held(self) -> bool:

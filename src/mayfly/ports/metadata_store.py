@@ -17,10 +17,12 @@ from mayfly.model.listing import Filter, Page
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An idempotency key in use. `key` is a keyed hash of 32 bytes, never the caller's own text."""
+    """An idempotency key in use. `key` is a keyed hash of 32 bytes, never the caller's own text; `aliases` are the
+    same text under older keys of the hash: whoever holds one of them holds the key."""
 
     key: bytes
     image_id: ImageId
+    aliases: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Queries: what living images look like from outside."""

@@ -1,0 +1,1 @@
+"""Retention: what is due dies, key first, in every copy."""

@@ -1,0 +1,248 @@
+"""Records, jobs and reservations in dictionaries, under one lock: every write is one step."""
+
+import secrets
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from mayfly.model.errors import AlreadyExists, Conflict, Expired, InFlight, LeaseLost, NotFound
+from mayfly.model.identity import ImageId
+from mayfly.model.image import ImageRecord, Source
+from mayfly.model.instant import Minute, Ms
+from mayfly.model.job import DeadLetter, Job, LeaseToken, Processed, Receipt
+from mayfly.model.lifecycle import State
+from mayfly.model.listing import Filter, Page
+from mayfly.ports.clock import Clock
+from mayfly.ports.metadata_store import Claim, Failed, GivenBack, RecordsRemoved, RejectedVerdict, Reservation, Verdict
+
+
+@dataclass(slots=True)
+class ImageRow:
+    """A record and its lease: `token` and `lease_until` are None where nobody took one."""
+
+    record: ImageRecord
+    token: LeaseToken | None = None
+    lease_until: Ms | None = None
+
+
+@dataclass(slots=True)
+class JobRow:
+    """A job in the outbox. `receipt` is that of its latest delivery."""
+
+    job: Job
+    visible_at: Ms
+    receive_count: int = 0
+    receipt: Receipt | None = None
+
+
+@dataclass(slots=True)
+class ReservationRow:
+    """An idempotency key: held by a request until `until`, or `kept` with the image admitted under it."""
+
+    image_id: ImageId
+    until: Ms
+    kept: bool = False
+
+
+class Tables:
+    """What the metadata store and the work queue share. Touch it only while holding `changed`, which is notified
+    whenever a job may have become visible."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.changed = threading.Condition()
+        self.images: dict[ImageId, ImageRow] = {}
+        self.order: list[ImageId] = []
+        self.jobs: dict[ImageId, JobRow] = {}
+        self.letters: dict[ImageId, DeadLetter] = {}
+        self.reservations: dict[bytes, ReservationRow] = {}
+
+    def refuse_due(self, image_id: ImageId) -> None:
+        if self.clock.now() >= image_id.expires_at:
+            raise Expired(f"image {image_id} reached the end of its life")
+
+    def living(self, image_id: ImageId) -> ImageRow:
+        self.refuse_due(image_id)
+        if image_id not in self.images:
+            raise NotFound(f"no such image: {image_id}")
+        return self.images[image_id]
+
+    def hand_over(self, job: Job) -> None:
+        """A new job takes the place of whatever job or dead letter the image had: older receipts end here."""
+        self.jobs[job.image_id] = JobRow(job, self.clock.now())
+        self.letters.pop(job.image_id, None)
+        self.changed.notify_all()
+
+    def remove(self, image_id: ImageId) -> None:
+        self.jobs.pop(image_id, None)
+        self.letters.pop(image_id, None)
+        if self.images.pop(image_id, None):
+            del self.order[bisect_left(self.order, image_id)]
+
+
+class MemoryMetadataStore:
+    def __init__(self, clock: Clock) -> None:
+        self.tables = Tables(clock)
+
+    def reserve(self, reservation: Reservation, until: Ms) -> ImageId:
+        with self.tables.changed:
+            self.tables.refuse_due(reservation.image_id)
+            now = self.tables.clock.now()
+            row = self.tables.reservations.get(reservation.key)
+            if row and row.image_id != reservation.image_id:
+                if row.kept and now < row.image_id.expires_at:
+                    return row.image_id
+                if not row.kept and now < row.until:
+                    raise InFlight("a request with the same idempotency key is still under way")
+            if row is None or not row.kept or row.image_id != reservation.image_id:
+                self.tables.reservations[reservation.key] = ReservationRow(reservation.image_id, until)
+            return reservation.image_id
+
+    def release(self, reservation: Reservation) -> None:
+        with self.tables.changed:
+            if self._holds(reservation):
+                del self.tables.reservations[reservation.key]
+
+    def admit(self, record: ImageRecord, job: Job | None, reservation: Reservation | None = None) -> None:
+        with self.tables.changed:
+            self.tables.refuse_due(record.id)
+            if record.id in self.tables.images:
+                raise AlreadyExists(f"image {record.id} was admitted before")
+            if reservation is not None:
+                if reservation.image_id != record.id or not self._holds(reservation):
+                    raise LeaseLost("the idempotency key belongs to another request by now")
+                self.tables.reservations[reservation.key].kept = True
+            self.tables.images[record.id] = ImageRow(record)
+            insort(self.tables.order, record.id)
+            if job is not None:
+                self.tables.hand_over(job)
+
+    def get(self, image_id: ImageId) -> ImageRecord:
+        with self.tables.changed:
+            return self.tables.living(image_id).record
+
+    def find(self, wanted: Filter) -> Page:
+        with self.tables.changed:
+            found = tuple(islice(self._matching(wanted), wanted.limit + 1))
+        page = found[: wanted.limit]
+        return Page(page, page[-1].id if len(found) > wanted.limit else None)
+
+    def claim(self, image_id: ImageId, lease_ms: int) -> Claim:
+        with self.tables.changed:
+            row = self.tables.living(image_id)
+            now = self.tables.clock.now()
+            abandoned = row.lease_until is not None and row.lease_until <= now
+            if row.record.state is not State.RECEIVED and not abandoned:
+                raise Conflict(f"image {image_id} is {row.record.state}; it cannot be claimed")
+            row.record = replace(row.record, state=State.PROCESSING, attempts=row.record.attempts + 1)
+            token = LeaseToken(secrets.token_hex(16))
+            row.token, row.lease_until = token, Ms(min(now + lease_ms, image_id.expires_at))
+            return Claim(row.record, token, row.lease_until)
+
+    def settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
+        with self.tables.changed:
+            row = self.tables.living(claim.record.id)
+            if row.token != claim.token:
+                raise LeaseLost(f"the claim of image {claim.record.id} belongs to somebody else by now")
+            row.record, row.token, row.lease_until = _settled(row.record, verdict), None, None
+            return row.record
+
+    def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
+        with self.tables.changed:
+            row = self.tables.living(image_id)
+            if row.record.state not in origins:
+                raise Conflict(f"image {image_id} is {row.record.state}; it cannot begin anew from there")
+            row.record = replace(row.record, state=State.RECEIVED, attempts=0, reason=None)
+            row.token, row.lease_until = None, None
+            self.tables.hand_over(job)
+            return row.record
+
+    def give_back_all(self) -> int:
+        with self.tables.changed:
+            tables = self.tables
+            tables.reservations = {key: row for key, row in tables.reservations.items() if row.kept}
+            for job in tables.jobs.values():
+                if job.receipt is not None:
+                    job.visible_at, job.receipt = tables.clock.now(), None
+            leased = [row for row in tables.images.values() if row.token is not None]
+            for row in leased:
+                row.record, row.token, row.lease_until = _settled(row.record, GivenBack(counted=False)), None, None
+            tables.changed.notify_all()
+            return len(leased)
+
+    def delete(self, image_id: ImageId) -> bool:
+        with self.tables.changed:
+            stood = image_id in self.tables.images
+            self.tables.remove(image_id)
+            return stood
+
+    def due_minutes(self, through: Minute) -> list[Minute]:
+        with self.tables.changed:
+            standing = {image_id.expiry_minute for image_id in self._standing()}
+        return sorted(minute for minute in standing if minute <= through)
+
+    def records(self, minute: Minute) -> list[ImageRecord]:
+        with self.tables.changed:
+            return [row.record for row in self.tables.images.values() if row.record.id.expiry_minute == minute]
+
+    def purge(self, minute: Minute) -> RecordsRemoved:
+        with self.tables.changed:
+            tables = self.tables
+            dying = {image_id for image_id in self._standing() if image_id.expiry_minute == minute}
+            sources = [tables.images[image_id].record.source for image_id in dying & tables.images.keys()]
+            removed = RecordsRemoved(
+                http=sources.count(Source.HTTP),
+                kafka=sources.count(Source.KAFKA),
+                jobs=len(dying & tables.jobs.keys()),
+            )
+            for image_id in dying:
+                tables.remove(image_id)
+            tables.reservations = {k: row for k, row in tables.reservations.items() if row.image_id not in dying}
+            return removed
+
+    def scrub(self) -> None:
+        """Nothing to do: there are no files."""
+
+    def _holds(self, reservation: Reservation) -> bool:
+        row = self.tables.reservations.get(reservation.key)
+        return row is not None and row.image_id == reservation.image_id and not row.kept
+
+    def _matching(self, wanted: Filter) -> Iterator[ImageRecord]:
+        now, order = self.tables.clock.now(), self.tables.order
+        start, end = 0, len(order)
+        if wanted.received_from is not None:
+            start = bisect_left(order, ImageId.first_born_at(wanted.received_from))
+        if wanted.received_to is not None:
+            end = bisect_left(order, ImageId.first_born_at(wanted.received_to))
+        if wanted.after is not None:
+            end = min(end, bisect_left(order, wanted.after))
+        for index in range(end - 1, start - 1, -1):
+            record = self.tables.images[order[index]].record
+            if (
+                now < record.id.expires_at
+                and wanted.state in (None, record.state)
+                and wanted.source in (None, record.source)
+            ):
+                yield record
+
+    def _standing(self) -> set[ImageId]:
+        tables = self.tables
+        reserved = {row.image_id for row in tables.reservations.values()}
+        return reserved.union(tables.images, tables.jobs, tables.letters)
+
+
+def _settled(record: ImageRecord, verdict: Verdict) -> ImageRecord:
+    match verdict:
+        case Processed():
+            return replace(
+                record, state=State.PROCESSED, renditions=verdict.renditions, facts=verdict.facts, reason=None
+            )
+        case Failed():
+            return replace(record, state=State.FAILED, reason=verdict.reason)
+        case RejectedVerdict():
+            return replace(record, state=State.REJECTED, reason=verdict.reason)
+        case GivenBack():
+            attempts = record.attempts if verdict.counted else record.attempts - 1
+            return replace(record, state=State.RECEIVED, attempts=attempts, reason=verdict.reason)

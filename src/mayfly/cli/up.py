@@ -1,0 +1,46 @@
+"""`mayfly up`: the owner of a data folder. Serves HTTP, runs the workers, keeps the clock and sweeps."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mayfly.entrypoints.http.app import create_app
+from mayfly.entrypoints.http.server import address_of, bind, serve
+from mayfly.journal import configure, journal
+from mayfly.settings import Settings
+from mayfly.wiring import embedded
+
+_WORKERS_MAY_TAKE = 3.0
+"""Seconds to finish what is in hand at a stop; what takes longer is given back at the next start."""
+
+
+def up(config: Path | None, options: Mapping[str, Any]) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        Misconfigured: with every fault there is.
+    """
+    settings = Settings.load(config, options, os.environ)
+    configure(settings.log_format)
+    # uvicorn raises the signal that stopped it once more when it is done; it has been heeded by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    with embedded(settings) as owner:
+        listener = bind(settings.host, settings.port)
+        given_back = owner.metadata.give_back_all()
+        journal("started", records=given_back or None)
+
+        def on_listening() -> None:
+            # The first line printed is the address; it is printed once connections are answered.
+            print(address_of(listener), flush=True)
+            owner.scheduler.start()
+            owner.workers.start()
+
+        try:
+            serve(create_app(owner.stages), listener, on_listening)
+        finally:
+            owner.workers.stop(_WORKERS_MAY_TAKE)
+            owner.scheduler.stop()
+            journal("stopped")

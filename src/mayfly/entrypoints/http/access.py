@@ -1,0 +1,115 @@
+"""Who is asking, and whether they may. One function names the principal, one table says who may call what.
+
+On loopback whoever comes is the admin: anyone who can reach the port can read the data folder as well. What has to be
+kept out is the rest of the web, speaking through the visitor's own browser: a page elsewhere that posts here, or a
+name elsewhere that is made to resolve to this machine. So `Host` must be a loopback name and cross-site requests are
+refused, before a byte of the body is read.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mayfly.entrypoints.http.errors import respond
+from mayfly.model.errors import Denied
+from mayfly.model.principal import Principal, Role
+
+_EVERYONE = frozenset(Role)
+_OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
+_READERS = frozenset({Role.UPLOADER, Role.OPERATOR, Role.ADMIN})
+_LISTERS = frozenset(Role) - {Role.SCIENTIST}
+
+ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
+    ("POST", "/v1/images"): frozenset({Role.UPLOADER, Role.ADMIN}),
+    ("GET", "/v1/images"): _LISTERS,
+    ("GET", "/v1/images/{image_id}"): _READERS,
+    ("GET", "/v1/images/{image_id}/original"): _READERS,
+    ("GET", "/v1/images/{image_id}/renditions/{name}"): _READERS | {Role.SCIENTIST},
+    ("DELETE", "/v1/images/{image_id}"): _OPERATORS,
+    ("POST", "/v1/images/{image_id}/retry"): _OPERATORS,
+    ("POST", "/v1/sweeps"): _OPERATORS,
+    ("POST", "/v1/clock/confirm"): _OPERATORS,
+    ("GET", "/v1/limits"): _EVERYONE,
+}
+"""Which role may call which route. A route that is not here is refused to all; a test holds the two together."""
+
+OPEN_TO_ALL = frozenset({"/healthz", "/readyz", "/", "/openapi.json", "/problems/{slug}"})
+"""Routes that show nothing of any image and need no principal."""
+
+
+def principal_of(_: Request) -> Principal:
+    """The caller. Tokens come with their own issue; until then listening is on loopback only."""
+    return Principal("local", Role.ADMIN)
+
+
+def authorize(request: Request) -> Principal:
+    """The principal of a request that its route allows.
+
+    Raises:
+        Denied: the route is not for this role.
+    """
+    principal = principal_of(request)
+    route = request.scope["route"].path
+    if principal.role not in ALLOWED.get((request.method, route), frozenset()):
+        raise Denied(f"the role {principal.role} may not {request.method} {route}")
+    return principal
+
+
+class Guard:
+    """Refuses what a browser sends on behalf of another site."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                refuse_strangers(Headers(scope=scope))
+            except Denied as fault:
+                await respond(fault)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def refuse_strangers(headers: Headers) -> None:
+    """Raises Denied for a foreign `Host`, `Origin` or `Sec-Fetch-Site`."""
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or not _is_loopback(_host_of(f"//{hosts[0]}")):
+        raise Denied("Host must be localhost, 127.0.0.1 or [::1]: this server answers on loopback only")
+    for origin in headers.getlist("origin"):
+        if _netloc_of(origin) != hosts[0].lower():
+            raise Denied("requests from other sites are refused")
+    for site in headers.getlist("sec-fetch-site"):
+        if site not in ("same-origin", "none"):
+            raise Denied("requests from other sites are refused")
+
+
+def _netloc_of(origin: str) -> str | None:
+    """Host and port of an origin, lower case; None for `null` and for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def _host_of(netloc: str) -> str | None:
+    """The host of a `Host` header without its port; None where it is malformed or names a user or a path."""
+    try:
+        parts = urlsplit(netloc)
+        valid = parts.username is None and parts.path == "" and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    return parts.hostname if valid else None
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

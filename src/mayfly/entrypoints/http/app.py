@@ -1,0 +1,63 @@
+"""The application: routes, the guard before them, the errors table behind them."""
+
+from typing import cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from mayfly import __version__
+from mayfly.entrypoints.http import images, service
+from mayfly.entrypoints.http.access import Guard
+from mayfly.entrypoints.http.errors import (
+    INTERNAL,
+    NO_ROUTE,
+    TABLE,
+    WRONG_METHOD,
+    on_mayfly_error,
+    problem_response,
+)
+from mayfly.entrypoints.http.ranges import ResponseCut
+from mayfly.entrypoints.http.service import NotJson, on_not_json
+from mayfly.entrypoints.http.stages import Stages
+from mayfly.model.errors import InvalidRequest, MayflyError
+
+
+def create_app(stages: Stages) -> FastAPI:
+    app = FastAPI(
+        title="Mayfly",
+        version=__version__,
+        description="Images that live seven days, and provably no longer.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.stages = stages
+    app.add_middleware(Guard)
+    app.include_router(images.router)
+    app.include_router(service.router)
+    app.add_exception_handler(MayflyError, on_mayfly_error)
+    app.add_exception_handler(NotJson, on_not_json)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_unforeseen)
+    return app
+
+
+async def _on_http_error(request: Request, fault: Exception) -> Response:
+    fault = cast("HTTPException", fault)
+    if fault.status_code == WRONG_METHOD.status:
+        return problem_response(WRONG_METHOD, f"{request.method} is not for this route", fault.headers)
+    return problem_response(NO_ROUTE, "see /openapi.json for the routes there are")
+
+
+async def _on_invalid(_: Request, fault: Exception) -> Response:
+    first = cast("RequestValidationError", fault).errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return problem_response(TABLE[InvalidRequest], f"{where}: {first['msg']}")
+
+
+async def _on_unforeseen(_: Request, fault: Exception) -> Response:
+    if isinstance(fault, ResponseCut):
+        raise fault
+    return problem_response(INTERNAL, "the server's log says more")

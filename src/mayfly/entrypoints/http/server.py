@@ -1,0 +1,75 @@
+"""Serving the application on a socket that is bound before anything else is promised."""
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from mayfly.model.errors import Misconfigured
+
+_BACKLOG = 512
+_DRAIN_SECONDS = 5
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one.
+
+    Raises:
+        Misconfigured: the address cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as fault:
+        listener.close()
+        raise Misconfigured(
+            f"cannot listen on {host}:{port} ({fault.strerror}); give another --port, or 0 for a free one"
+        ) from None
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: FastAPI, listener: socket.socket, on_listening: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds.
+
+    The signal is raised again afterwards, for whatever handler the caller had set.
+    """
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    _Server(config, on_listening).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_listening()
+
+
+def _is_news(entry: logging.LogRecord) -> bool:
+    """A response cut off at its image's second is meant to be cut off: no traceback for that."""
+    fault = entry.exc_info[1] if entry.exc_info else None
+    return type(fault).__name__ != "ResponseCut"

@@ -1,0 +1,115 @@
+"""The JSON that goes out, as types: the OpenAPI document is generated from these."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from mayfly.model.image import ImageRecord, Personal
+from mayfly.model.instant import rfc3339
+
+
+class RenditionOut(BaseModel):
+    name: str
+    media_type: str
+    bytes: int
+    width: int
+    height: int
+    href: str
+
+
+class ImageListed(BaseModel):
+    """An image as it stands in a list: nothing that is stored sealed."""
+
+    id: str
+    state: str
+    source: str
+    media_type: str
+    bytes: int
+    received_at: str = Field(description="Its birth, RFC 3339 in UTC.")
+    expires_at: str = Field(description="From this second on every path answers 410.")
+    attempts: int
+    reason: str | None = Field(description="Why it failed or was rejected.")
+    labels: Mapping[str, str]
+    renditions: list[RenditionOut]
+    facts: Mapping[str, Any] | None
+
+
+class ImageOut(ImageListed):
+    """One image, with its personal fields."""
+
+    sha256: str
+    file_name: str | None
+    uploader: str | None
+    receipt: None = Field(default=None, description="Comes with signed receipts.")
+
+
+class PageOut(BaseModel):
+    items: list[ImageListed]
+    next_cursor: str | None
+
+
+class LimitsOut(BaseModel):
+    direct_bytes: int = Field(description="The largest body POST /v1/images takes.")
+    response_bytes: int | None = Field(description="The largest body one response carries; null: no such limit.")
+
+
+class SweptOut(BaseModel):
+    minute: str
+    originals: int
+    renditions: int
+    bytes: int
+    records: int
+    lag_ms: int | None
+
+
+class SweepRunOut(BaseModel):
+    """What one sweep did. `unverified` are minutes where something still stood; they are swept again."""
+
+    through: str
+    keys_destroyed: int
+    swept: list[SweptOut]
+    unverified: list[str]
+    orphans: int
+
+
+def listed(record: ImageRecord) -> ImageListed:
+    return ImageListed(**_common(record))
+
+
+def image_out(record: ImageRecord, personal: Personal) -> ImageOut:
+    common = _common(record)
+    common["labels"] = {**record.labels, **personal.labels}
+    return ImageOut(
+        **common,
+        sha256=personal.sha256,
+        file_name=personal.file_name,
+        uploader=personal.uploader,
+    )
+
+
+def _common(record: ImageRecord) -> dict[str, Any]:
+    return {
+        "id": str(record.id),
+        "state": record.state.value,
+        "source": record.source.value,
+        "media_type": record.media_type,
+        "bytes": record.size,
+        "received_at": rfc3339(record.id.birth),
+        "expires_at": rfc3339(record.id.expires_at),
+        "attempts": record.attempts,
+        "reason": record.reason,
+        "labels": dict(record.labels),
+        "renditions": [
+            RenditionOut(
+                name=rendition.name,
+                media_type=rendition.media_type,
+                bytes=rendition.size,
+                width=rendition.width,
+                height=rendition.height,
+                href=f"/v1/images/{record.id}/renditions/{rendition.name}",
+            )
+            for rendition in record.renditions
+        ],
+        "facts": record.facts,
+    }

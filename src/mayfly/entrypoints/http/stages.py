@@ -1,0 +1,46 @@
+"""What the routes call. Made by the composition root, carried by the application."""
+
+import threading
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from mayfly.intake.receive import Intake
+from mayfly.model.instant import Ms
+from mayfly.ports.clock import Clock
+from mayfly.queries.find import Find
+from mayfly.queries.open import Open
+from mayfly.retention.erase import Erasure
+from mayfly.retention.reconcile import Reconcile
+from mayfly.retention.sweep import Sweep
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Why the server is not ready yet, or has stopped being so. Written by the scheduler, read by `/readyz`."""
+
+    starting: bool = True
+    last_sweep_at: Ms | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def swept(self, at: Ms) -> None:
+        with self._lock:
+            self.last_sweep_at = at
+            self.starting = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    intake: Intake
+    find: Find
+    open: Open
+    erasure: Erasure
+    sweep: Sweep
+    reconcile: Reconcile
+    clock: Clock
+    readiness: Readiness
+
+
+def stages_of(request: Request) -> Stages:
+    stages: Stages = request.app.state.stages
+    return stages

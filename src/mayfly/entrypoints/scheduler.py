@@ -1,0 +1,101 @@
+"""The scheduler: ticks the clock, sweeps at the end of each minute, makes keys ahead, reconciles by the hour."""
+
+import threading
+from collections.abc import Callable
+
+from mayfly.model.errors import MayflyError, StorageFull
+from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_of, week_of
+from mayfly.model.retention import LONGEST_MINUTES
+from mayfly.ports.clock import Clock
+from mayfly.ports.key_store import KeyStore
+from mayfly.retention.reconcile import Reconcile
+from mayfly.retention.sweep import Journal, Sweep
+
+_LOOK_EVERY = 0.25
+"""Seconds. Not a timer to the minute's end: a clock that is moved has to be noticed."""
+
+_TICK_EVERY = 5_000
+_RETRY_EVERY = 5_000
+_RECONCILE_EVERY = 60 * MINUTE
+
+
+class Scheduler:
+    """One thread. `told` hears of each sweep that ended; the first makes the server ready."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        keys: KeyStore,
+        sweep: Sweep,
+        reconcile: Reconcile,
+        told: Callable[[Ms], None],
+        journal: Journal,
+    ) -> None:
+        self._clock = clock
+        self._keys = keys
+        self._sweep = sweep
+        self._reconcile = reconcile
+        self._told = told
+        self._journal = journal
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._swept_through: Minute | None = None
+        self._retry_at: Ms | None = None
+        self._ticked_at: Ms | None = None
+        self._reconciled_at: Ms | None = None
+        self._held = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def round(self) -> None:
+        """Whatever is to be done now. Cheap when nothing is."""
+        if self._clock.held():
+            if not self._held:
+                self._journal("clock_held")
+            self._held = True
+            return
+        self._held = False
+        now = self._clock.now()
+        if self._sweep_is_due(now):
+            self._sweep_now(now)
+            # After the sweep: the slots of what it destroyed are free again.
+            self._make_keys(now)
+        if self._ticked_at is None or now - self._ticked_at >= _TICK_EVERY:
+            self._clock.tick()
+            self._ticked_at = now
+        if self._reconciled_at is None or now - self._reconciled_at >= _RECONCILE_EVERY:
+            self._reconcile.run()
+            self._reconciled_at = now
+
+    def _sweep_is_due(self, now: Ms) -> bool:
+        return self._swept_through != last_ended(now) or (self._retry_at is not None and now >= self._retry_at)
+
+    def _sweep_now(self, now: Ms) -> None:
+        run = self._sweep.run()
+        self._swept_through = run.through
+        self._retry_at = Ms(now + _RETRY_EVERY) if run.unverified else None
+        self._told(self._clock.now())
+
+    def _make_keys(self, now: Ms) -> None:
+        current = minute_of(now)
+        try:
+            # One minute more than the longest life: an image born in the next minute finds its key made.
+            self._keys.provide(current, Minute(current + LONGEST_MINUTES + 1))
+            self._keys.turn_weeks(week_of(now))
+        except StorageFull as fault:
+            self._journal("keys_delayed", reason=str(fault))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.round()
+            except MayflyError as fault:
+                self._journal("round_failed", reason=str(fault))
+            except Exception as fault:
+                self._journal("scheduler_fault", reason=f"{type(fault).__name__}: {fault}")
+            self._stopping.wait(_LOOK_EVERY)

@@ -1,0 +1,145 @@
+"""One original to all its renditions and facts.
+
+    header → bounds → ONE decode, as small as the largest rendition allows
+                        → largest → steps → encode
+                            ↓
+                          smaller → steps → encode
+                            ↓ ...
+
+Every rendition starts from the pixels of the one before it, never from the file again: 131 ms of CPU for a photo
+against 213.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyvips
+
+from mayfly.model.errors import AttemptFailed
+from mayfly.model.image import MediaType
+from mayfly.processing.decode import Original, read_header
+from mayfly.processing.facts import MEASURED_AT, Findings, measure
+from mayfly.processing.limits import Limits
+from mayfly.processing.picture import Picture, Size, swap_if
+from mayfly.processing.recipe import Recipe
+from mayfly.processing.steps import Orient, Resize, Step
+from mayfly.processing.steps.resize import scale_to
+
+_FACTS: tuple[Step, ...] = (Orient(), MEASURED_AT)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One rendition. Sizes in pixels, `data` the encoded file."""
+
+    name: str
+    media_type: str
+    width: int
+    height: int
+    recipe: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`timings` are milliseconds: `decode` holds header, decoding and the first shrinking, which are one pass."""
+
+    renditions: tuple[Made, ...]
+    facts: dict[str, Any]
+    phash: bytes
+    timings: dict[str, float]
+
+
+class Stopwatch:
+    """Adds up milliseconds by stage."""
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        self.spent = dict.fromkeys(stages, 0.0)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[name] += (time.perf_counter() - begun) * 1_000
+
+
+def process(data: memoryview, media_type: MediaType, recipes: Sequence[Recipe], limits: Limits) -> Result:
+    """Raises:
+    Rejected: the image is at fault; the reason is a slug.
+    AttemptFailed: a rendition cannot be written in its format; the reason is a slug.
+    MemoryError: it does not fit into this process's memory.
+    """
+    watch = Stopwatch(("decode", "resize", "encode", "facts"))
+    wants: list[tuple[Recipe | None, tuple[Step, ...]]] = [(recipe, recipe.steps) for recipe in recipes]
+    wants.append((None, _FACTS))
+    with watch.stage("decode"):
+        original = read_header(data, media_type, limits)
+        wants.sort(key=lambda want: reach(want[1], original.size, original.orientation), reverse=True)
+        picture = original.picture(reach(wants[0][1], original.size, original.orientation))
+    if all(isinstance(next(iter(steps), None), Orient) for _, steps in wants):
+        with watch.stage("resize"):
+            picture = Orient().apply(picture)
+    made: dict[str, Made] = {}
+    for recipe, steps in wants:
+        with watch.stage("resize"):
+            size = reach(steps, picture.size, picture.orientation)
+            picture = replace(picture, image=scale_to(picture.image, size))
+            finished = _apply(steps, picture)
+        if recipe is None:
+            with watch.stage("facts"):
+                findings = measure(finished)
+        else:
+            with watch.stage("encode"):
+                made[recipe.name] = _encode(recipe, finished)
+    renditions = tuple(made[recipe.name] for recipe in recipes)
+    return Result(renditions, _facts(original, findings), findings.phash, watch.spent)
+
+
+def reach(steps: Sequence[Step], size: Size, orientation: int) -> Size:
+    """How many pixels of a picture the steps can make use of. A recipe that begins by shrinking needs no more than it
+    shrinks to; any other verb before that needs all of them. In the coordinates of `size`, not yet upright."""
+    turned = False
+    for step in steps:
+        if isinstance(step, Resize):
+            return swap_if(turned, step.scaled(swap_if(turned, size)))
+        if not isinstance(step, Orient):
+            break
+        turned = orientation >= 5
+    return size
+
+
+def _apply(steps: Sequence[Step], picture: Picture) -> Picture:
+    for step in steps:
+        picture = step.apply(picture)
+    return picture
+
+
+def _encode(recipe: Recipe, picture: Picture) -> Made:
+    try:
+        media_type, data = recipe.encode.write(picture)
+    except pyvips.Error:
+        # The pixels are decoded and in memory: this is the format's limit (WebP has 16,383 pixels a side).
+        raise AttemptFailed("encode-failed") from None
+    return Made(recipe.name, media_type, picture.image.width, picture.image.height, recipe.hash, data)
+
+
+def _facts(original: Original, findings: Findings) -> dict[str, Any]:
+    """What analysts see. `kib` is rounded up: the exact size in bytes would single out a known file."""
+    upright = swap_if(original.orientation >= 5, original.size)
+    return {
+        "format": original.media_type.name.lower(),
+        "kib": -(-len(original.data) // 1024),
+        "width": upright[0],
+        "height": upright[1],
+        "orientation": original.stored_orientation,
+        "frames": original.frames,
+        "alpha": findings.alpha,
+        "dominant_colour": findings.dominant_colour,
+        "brightness": findings.brightness,
+        "sharpness": findings.sharpness,
+    }

@@ -1,0 +1,39 @@
+"""orient: stand the picture upright, as its EXIF orientation says."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from mayfly.processing.picture import Picture, swap_if
+from mayfly.processing.steps.step import Params
+
+# EXIF 2.32, section 4.6.4, tag 274: what to do to the stored pixels so that they stand upright.
+_UPRIGHT = {
+    2: ("fliphor",),
+    3: ("rot180",),
+    4: ("flipver",),
+    5: ("rot90", "fliphor"),
+    6: ("rot90",),
+    7: ("rot270", "fliphor"),
+    8: ("rot270",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Orient:
+    verb: ClassVar[str] = "orient"
+
+    @classmethod
+    def parse(cls, params: Params) -> Self:
+        params.refuse_the_rest()
+        return cls()
+
+    def to_json(self) -> Any:
+        return self.verb
+
+    def apply(self, picture: Picture) -> Picture:
+        if picture.orientation == 1:
+            return picture
+        image = picture.image
+        for move in _UPRIGHT[picture.orientation]:
+            image = getattr(image, move)()
+        return Picture(image.copy_memory(), swap_if(picture.turned, picture.size))

@@ -1,0 +1,90 @@
+"""Reconcile: what is really there, asked of the stores themselves, against what should be.
+
+An object is an orphan if nobody will ever serve or remove it before its minute: its record does not exist, or does
+not name it. What is in flight is nobody's orphan. The order keeps the race out: first the store is listed, then what
+is in flight is noted, then the records are read. An object seen in the listing is by then either still in flight, or
+its record is there, or it is an orphan.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mayfly.model.address import Kind
+from mayfly.model.identity import ImageId
+from mayfly.model.image import ImageRecord, Source
+from mayfly.model.instant import Minute, minute_label
+from mayfly.model.lifecycle import State
+from mayfly.ports.key_store import KeyStore
+from mayfly.ports.metadata_store import MetadataStore
+from mayfly.ports.object_store import ObjectStore, StoredObject
+from mayfly.retention.sweep import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Objects looked at, orphans removed, records of erased images removed, names at no address of ours."""
+
+    objects: int
+    orphans: int
+    erased: int
+    strays: int
+
+
+class Reconcile:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        metadata: MetadataStore,
+        keys: KeyStore,
+        in_flight: Callable[[], frozenset[ImageId]],
+        journal: Journal,
+    ) -> None:
+        self._objects = objects
+        self._metadata = metadata
+        self._keys = keys
+        self._in_flight = in_flight
+        self._journal = journal
+
+    def run(self) -> Reconciled:
+        """Look at everything that is not due (what is due is the sweep's), and remove what is orphaned."""
+        looked, orphans, erased = 0, 0, 0
+        for minute in self._objects.minutes():
+            listing = self._objects.listing(minute)
+            looked += len(listing)
+            orphans += self._remove_orphans(minute, listing)
+        for minute in self._keys.live():
+            for image_id in self._keys.erased(minute):
+                # An erasure that was cut off after it was remembered is finished here.
+                erased += self._metadata.delete(image_id)
+        strays = self._objects.strays()
+        if orphans or erased or strays:
+            self._journal("reconciled", objects=looked, orphans=orphans, erased=erased, strays=len(strays))
+        return Reconciled(looked, orphans, erased, len(strays))
+
+    def _remove_orphans(self, minute: Minute, listing: list[StoredObject]) -> int:
+        busy = self._in_flight()
+        records = {record.id: record for record in self._metadata.records(minute)}
+        orphans = [
+            found
+            for found in listing
+            if found.address.image_id not in busy
+            and (self._keys.is_erased(found.address.image_id) or _orphaned(found, records))
+        ]
+        for orphan in orphans:
+            self._objects.discard(orphan)
+            self._journal("orphan_removed", image=str(orphan.address.image_id), minute=minute_label(minute))
+        return len(orphans)
+
+
+def _orphaned(found: StoredObject, records: dict[ImageId, ImageRecord]) -> bool:
+    record = records.get(found.address.image_id)
+    if record is None:
+        return True
+    if record.state is State.PROCESSING:
+        return False
+    if found.unfinished:
+        return True
+    if found.address.kind is Kind.ORIGINAL:
+        # The bytes of an HTTP image that decoding rejected are not kept.
+        return record.state is State.REJECTED and record.source is Source.HTTP
+    return all(found.address.name != rendition.name for rendition in record.renditions)

@@ -1,0 +1,224 @@
+"""Every setting of Mayfly: its meaning, its default, its bounds. One source of truth, read once at start.
+
+A command-line option wins over an environment variable `MAYFLY_*`, that over `mayfly.toml`, that over the default.
+"""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+)
+
+from mayfly.model.errors import InvalidRequest, Misconfigured
+from mayfly.model.retention import Retention
+from mayfly.processing.limits import Limits
+from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, parse_recipes, recipes_to_json
+from mayfly.settings_faults import Nested, explain
+from mayfly.settings_sources import Source, read_sources
+
+MOST_BYTES = 10 * 1024 * 1024
+MOST_LABELS = 16
+_LIMITS = Limits()
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError, TypeError escapes
+    return value
+
+
+def _loopback(host: str) -> str:
+    try:
+        safe = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        safe = False
+    if not safe:
+        raise ValueError(
+            "must be a loopback address: 127.0.0.1, ::1 or localhost. Listening elsewhere needs tokens and TLS, which "
+            "this version does not have; to come from another machine, forward a port: "
+            "ssh -L 8080:127.0.0.1:8080 THIS-MACHINE"
+        )
+    return host
+
+
+def _folder(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("must be a path whose home folder can be told") from None
+
+
+def _retention(value: object) -> Retention:
+    if isinstance(value, Retention):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be an ISO 8601 duration such as PT1H or P7D")  # noqa: TRY004 - as above
+    try:
+        return Retention.parse(value)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
+def _recipes(value: object) -> tuple[Recipe, ...]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table of renditions, each with its steps")  # noqa: TRY004 - as above
+    try:
+        return parse_recipes(value)
+    except Misconfigured as error:
+        raise Nested(error.faults) from None
+
+
+def _cores() -> int:
+    """The cores this process may run on: fewer than the machine's where it is pinned to some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Location = Annotated[Path, AfterValidator(_folder)]
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class Settings(BaseModel):
+    """All settings, valid and frozen. Durations are ISO 8601, sizes are bytes unless their description says so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    host: Annotated[str, AfterValidator(_loopback)] = Field(
+        default="127.0.0.1", description="The address to listen on. A loopback address."
+    )
+    port: Whole = Field(default=8080, ge=0, le=65_535, description="The TCP port to listen on; 0 picks a free one.")
+    data: Location = Field(
+        default=Path("mayfly-data"), description="The folder of sealed images, records and jobs. Made if it is missing."
+    )
+    keys: Location | None = Field(
+        default=None,
+        description="The folder of the minute keys, never backed up. Neither beneath `data` nor around it. "
+        "By default beside `data`, with `.keys` added to its name.",
+    )
+    clock: Location | None = Field(
+        default=None,
+        description="A file that moves the clock, for tests and the demo. By default time is the system's.",
+    )
+    workers: Whole = Field(
+        default_factory=_cores,
+        ge=1,
+        le=256,
+        description="How many processes decode images, one image each. By default one a CPU core.",
+    )
+    attempts: Whole = Field(default=5, ge=1, le=100, description="How many runs an image gets before it is `failed`.")
+    retention: Annotated[Retention, PlainValidator(_retention), PlainSerializer(str)] = Field(
+        default=Retention.parse("P7D"),
+        description="How long an image lives: an ISO 8601 duration, one minute to 7 days.",
+    )
+    max_bytes: Whole = Field(
+        default=MOST_BYTES, ge=1, le=MOST_BYTES, description="The largest image taken, in bytes. At most 10 MiB."
+    )
+    max_pixels: Whole = Field(
+        default=_LIMITS.pixels,
+        ge=1,
+        le=1_000_000_000,
+        description="The largest image taken, in pixels: width x height.",
+    )
+    max_frames: Whole = Field(
+        default=_LIMITS.frames, ge=1, le=100_000, description="The most frames or pages that an image may have."
+    )
+    worker_memory: Whole = Field(
+        default=_LIMITS.memory, ge=256 * 1024 * 1024, description="The most memory that a worker may use, in bytes."
+    )
+    worker_seconds: float = Field(
+        default=_LIMITS.seconds,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="The longest that one run may take, in seconds.",
+    )
+    max_uploads: Whole = Field(
+        default=64, ge=1, le=10_000, description="How many uploads may be under way at once; more are answered 503."
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="How logs are written; `auto` is text on a terminal, JSON otherwise."
+    )
+    labels: Mapping[LabelName, Literal["fact", "personal"]] = Field(
+        default_factory=dict,
+        max_length=MOST_LABELS,
+        description="The labels that an upload may carry, at most 16: each a `fact` (kept in the open, used in "
+        "queries) or `personal` (sealed with the image).",
+    )
+    renditions: Annotated[tuple[Recipe, ...], PlainValidator(_recipes), PlainSerializer(recipes_to_json)] = Field(
+        default=parse_recipes(DEFAULT_RENDITIONS),
+        description="The pictures made from each image: a table each, with its list of steps.",
+    )
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def load(cls, config: Path | None, cli: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """The settings in force.
+
+        Args:
+            config: the file named by `--config`; without it `MAYFLY_CONFIG`, or `mayfly.toml` where it exists.
+            cli: options by setting name; None is an option that was not given.
+            environ: the environment.
+
+        Raises:
+            Misconfigured: with every fault of every source, each with its place.
+        """
+        sources, faults = read_sources(config, cli, environ, cls.model_fields)
+        values = {name: value for source in sources for name, value in source.values.items()}
+        origin = {name: source for source in sources for name in source.values}
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            faults += explain(error, origin, cls.model_fields)
+        faults += _overlap(values, origin)
+        if faults:
+            raise Misconfigured(*faults)
+        settings._origins = {
+            name: origin[name].origin(name) if name in origin else "default" for name in cls.model_fields
+        }
+        return settings
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where each setting's value is from: `default`, `mayfly.toml:12`, `MAYFLY_PORT` or `--port`."""
+        return self._origins
+
+    @property
+    def keys_folder(self) -> Path:
+        """`keys`, or the folder beside `data`."""
+        return self.keys or _beside(self.data)
+
+
+def _beside(data: Path) -> Path:
+    whole = data.resolve()
+    return whole.parent / f"{whole.name}.keys"
+
+
+def _overlap(values: Mapping[str, Any], origin: Mapping[str, Source]) -> list[str]:
+    """Keys beneath the data would be copied, and backed up, with what they seal."""
+    try:
+        data = Path(values.get("data") or Settings.model_fields["data"].default).expanduser()
+        keys = Path(values["keys"]).expanduser() if values.get("keys") else _beside(data)
+        data, keys = data.resolve(), keys.resolve()
+    except (TypeError, ValueError, RuntimeError, OSError):
+        return []  # no path; the field's own fault says so
+    named = "keys" if "keys" in values else "data"
+    place = origin[named].place(named) if named in origin else named
+    if keys == data or data in keys.parents:
+        return [f"{place}: the keys' folder must not lie beneath the data's, or be the same (got {keys} in {data})"]
+    if keys in data.parents:
+        return [f"{place}: the data's folder must not lie beneath the keys' (got {data} in {keys})"]
+    return []

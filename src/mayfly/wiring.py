@@ -1,0 +1,110 @@
+"""The composition root: which adapters stand behind which ports. No logic, only names put together."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Event
+
+from mayfly.adapters.local.clock import SystemClock
+from mayfly.adapters.local.data_folder import DataFolder
+from mayfly.adapters.local.database import Database
+from mayfly.adapters.local.key_store import SlotKeyStore
+from mayfly.adapters.local.metadata_store import SqliteMetadataStore
+from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.work_queue import SqliteWorkQueue
+from mayfly.entrypoints.http.stages import Readiness, Stages
+from mayfly.entrypoints.scheduler import Scheduler
+from mayfly.entrypoints.worker import WorkerPool
+from mayfly.intake.receive import Intake, IntakeLimits
+from mayfly.journal import journal
+from mayfly.model.instant import SECOND
+from mayfly.ports.metadata_store import MetadataStore
+from mayfly.processing.limits import Limits
+from mayfly.processing.process import Processing, Stores
+from mayfly.processing.sandbox import Sandbox
+from mayfly.queries.find import Find
+from mayfly.queries.open import Open
+from mayfly.retention.erase import Erasure
+from mayfly.retention.reconcile import Reconcile
+from mayfly.retention.sweep import Sweep
+from mayfly.settings import Settings
+from mayfly.vault.vault import Vault
+
+_LEASE_MARGIN_SECONDS = 30
+"""Beside the worker's own limit: opening, sealing and storing, on a slow disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One machine's server, put together but not started."""
+
+    stages: Stages
+    scheduler: Scheduler
+    workers: WorkerPool
+    metadata: MetadataStore
+
+
+@contextlib.contextmanager
+def embedded(settings: Settings) -> Iterator[Owner]:
+    """Everything on one machine: files, SQLite, worker processes.
+
+    Raises:
+        Misconfigured: the folders cannot be owned or opened.
+    """
+    with contextlib.ExitStack() as open_things:
+        folder = DataFolder(settings.data, movable_clock=settings.clock is not None)
+        open_things.callback(folder.close)
+        clock = SystemClock(folder.path / "clock.tick", settings.clock)
+        open_things.callback(clock.close)
+        keys = SlotKeyStore(settings.keys_folder)
+        open_things.callback(keys.close)
+        database = Database(folder.path / "mayfly.db")
+        open_things.callback(database.close)
+        objects = LocalObjectStore(folder.path / "objects", clock)
+        metadata = SqliteMetadataStore(database, clock)
+        queue = SqliteWorkQueue(database, clock)
+        vault = Vault(objects, keys, clock)
+
+        intake = Intake(vault, objects, metadata, keys, clock, _intake_limits(settings), journal)
+        sweep = Sweep(objects, metadata, keys, clock, journal)
+        reconcile = Reconcile(objects, metadata, keys, intake.in_flight, journal)
+        readiness = Readiness()
+        stores = Stores(vault, objects, metadata, queue, keys, clock)
+        limits = Limits(
+            memory=settings.worker_memory,
+            seconds=settings.worker_seconds,
+            pixels=settings.max_pixels,
+            frames=settings.max_frames,
+        )
+        lease_ms = round((settings.worker_seconds + _LEASE_MARGIN_SECONDS) * SECOND)
+
+        def make_processing(sandbox: Sandbox, stopping: Event) -> Processing:
+            return Processing(stores, sandbox, settings.attempts, lease_ms, journal, stopping)
+
+        yield Owner(
+            stages=Stages(
+                intake=intake,
+                find=Find(metadata, keys, vault),
+                open=Open(metadata, vault),
+                erasure=Erasure(objects, metadata, keys, journal),
+                sweep=sweep,
+                reconcile=reconcile,
+                clock=clock,
+                readiness=readiness,
+            ),
+            scheduler=Scheduler(clock, keys, sweep, reconcile, readiness.swept, journal),
+            workers=WorkerPool(
+                settings.workers, lambda: Sandbox(limits, settings.renditions), make_processing, journal
+            ),
+            metadata=metadata,
+        )
+
+
+def _intake_limits(settings: Settings) -> IntakeLimits:
+    return IntakeLimits(
+        max_bytes=settings.max_bytes,
+        max_pixels=settings.max_pixels,
+        max_uploads=settings.max_uploads,
+        retention=settings.retention,
+        labels=settings.labels,
+    )

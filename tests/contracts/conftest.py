@@ -1,0 +1,281 @@
+"""Every adapter of every port, opened the same way. To hold another adapter to the contracts, name its factory here.
+
+A factory is a context manager that gives a `Subject`: what was opened, and `reopen`, which closes it and opens it
+again on the same files (an adapter without files gives the same object).
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pytest
+
+from mayfly.adapters.memory.clock import ManualClock
+from mayfly.adapters.memory.key_store import MemoryKeyStore
+from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
+from mayfly.adapters.memory.object_store import MemoryObjectStore
+from mayfly.adapters.memory.work_queue import MemoryWorkQueue
+from mayfly.model.errors import MayflyError
+from mayfly.model.identity import ImageId
+from mayfly.model.image import ImageRecord, Source
+from mayfly.model.instant import MINUTE, Ms
+from mayfly.model.lifecycle import State
+from mayfly.model.retention import Retention
+from mayfly.ports.clock import Clock
+from mayfly.ports.key_store import KeyStore
+from mayfly.ports.metadata_store import MetadataStore
+from mayfly.ports.object_store import ObjectStore
+from mayfly.ports.work_queue import WorkQueue
+
+START = Ms(29_833_334 * MINUTE)
+SLOTS = 64
+PATIENCE_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+@dataclass
+class Subject(Generic[T]):
+    """An adapter under test, and how it is closed and opened again."""
+
+    opened: T
+    open_again: Callable[[T], T]
+
+    def reopen(self) -> T:
+        self.opened = self.open_again(self.opened)
+        return self.opened
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """The two ends of a hand-over: what one admits, the other delivers."""
+
+    metadata: MetadataStore
+    queue: WorkQueue
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A clock, and `turn(offset_ms, believed)`, which sets its wall time that far from where it began."""
+
+    clock: Clock
+    turn: Callable[[int, bool], None]
+
+
+def the_same(opened: T) -> T:
+    return opened
+
+
+@contextmanager
+def memory_objects(folder: Path, clock: Clock) -> Iterator[Subject[ObjectStore]]:
+    yield Subject(MemoryObjectStore(clock), the_same)
+
+
+@contextmanager
+def memory_hand_over(folder: Path, clock: Clock) -> Iterator[Subject[HandOver]]:
+    metadata = MemoryMetadataStore(clock)
+    yield Subject(HandOver(metadata, MemoryWorkQueue(metadata)), the_same)
+
+
+@contextmanager
+def memory_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
+    yield Subject(MemoryKeyStore(slots), the_same)
+
+
+@contextmanager
+def memory_clock(folder: Path) -> Iterator[Subject[Turned]]:
+    clock = ManualClock(START)
+
+    def turn(offset_ms: int, believed: bool) -> None:
+        clock.set(Ms(START + offset_ms))
+        if not believed:
+            clock.hold()
+
+    def restart(turned: Turned) -> Turned:
+        clock.restart()
+        return turned
+
+    yield Subject(Turned(clock, turn), restart)
+
+
+OBJECT_STORES: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[ObjectStore]]]] = {
+    "memory": memory_objects,
+}
+HAND_OVERS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[HandOver]]]] = {
+    "memory": memory_hand_over,
+}
+KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
+    "memory": memory_keys,
+}
+CLOCKS: dict[str, Callable[[Path], AbstractContextManager[Subject[Turned]]]] = {
+    "memory": memory_clock,
+}
+
+
+class WatchedClock(ManualClock):
+    """A manual clock that tells when somebody looked at it: proof that a waiting thread has begun to wait."""
+
+    def __init__(self, start: Ms) -> None:
+        super().__init__(start)
+        self.looked_at = threading.Event()
+
+    def now(self) -> Ms:
+        self.looked_at.set()
+        return super().now()
+
+
+@pytest.fixture
+def clock() -> WatchedClock:
+    return WatchedClock(START)
+
+
+@pytest.fixture(params=OBJECT_STORES)
+def stored(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Subject[ObjectStore]]:
+    with OBJECT_STORES[request.param](tmp_path, clock) as subject:
+        yield subject
+
+
+@pytest.fixture
+def objects(stored: Subject[ObjectStore]) -> ObjectStore:
+    return stored.opened
+
+
+@pytest.fixture(params=HAND_OVERS)
+def open_hand_over(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[Clock], AbstractContextManager[Subject[HandOver]]]:
+    """Opens one more, in a folder of its own, at each call."""
+    numbers = itertools.count()
+
+    def open_one(clock: Clock) -> AbstractContextManager[Subject[HandOver]]:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return HAND_OVERS[request.param](folder, clock)
+
+    return open_one
+
+
+@pytest.fixture
+def hand_over(
+    open_hand_over: Callable[[Clock], AbstractContextManager[Subject[HandOver]]], clock: ManualClock
+) -> Iterator[Subject[HandOver]]:
+    with open_hand_over(clock) as subject:
+        yield subject
+
+
+@pytest.fixture
+def metadata(hand_over: Subject[HandOver]) -> MetadataStore:
+    return hand_over.opened.metadata
+
+
+@pytest.fixture
+def queue(hand_over: Subject[HandOver]) -> WorkQueue:
+    return hand_over.opened.queue
+
+
+@pytest.fixture
+def slots() -> int:
+    """How many keys of minutes the key stores under test have room for."""
+    return SLOTS
+
+
+@pytest.fixture(params=KEY_STORES)
+def open_keys(
+    request: pytest.FixtureRequest, tmp_path: Path, slots: int
+) -> Callable[[], AbstractContextManager[Subject[KeyStore]]]:
+    """Opens one more, in a folder of its own, at each call."""
+    numbers = itertools.count()
+    return lambda: KEY_STORES[request.param](tmp_path / f"keys-{next(numbers)}", slots)
+
+
+@pytest.fixture
+def kept_keys(open_keys: Callable[[], AbstractContextManager[Subject[KeyStore]]]) -> Iterator[Subject[KeyStore]]:
+    with open_keys() as subject:
+        yield subject
+
+
+@pytest.fixture
+def keys(kept_keys: Subject[KeyStore]) -> KeyStore:
+    return kept_keys.opened
+
+
+@pytest.fixture(params=CLOCKS)
+def turned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject[Turned]]:
+    with CLOCKS[request.param](tmp_path) as subject:
+        yield subject
+
+
+@pytest.fixture
+def an_image(clock: ManualClock) -> Callable[..., ImageRecord]:
+    """Makes records: born now, unless `birth` says otherwise, to live `minutes`."""
+
+    def make(*, minutes: int = 60, birth: Ms | None = None, **fields: Any) -> ImageRecord:
+        image_id = ImageId.new(clock.now() if birth is None else birth, Retention(minutes))
+        values: dict[str, Any] = {"state": State.RECEIVED, "source": Source.HTTP, "media_type": "image/png", "size": 3}
+        return ImageRecord(image_id, **(values | {"sealed": b"sealed"} | fields))
+
+    return make
+
+
+Race = Callable[[int, Callable[[int], object]], list[object]]
+
+
+@pytest.fixture
+def race(in_background: Callable[[Callable[[], object]], Future[object]]) -> Race:
+    """Runs `act(0)`, `act(1)`, ... in as many threads at once; gives what each returned or raised."""
+
+    def run(count: int, act: Callable[[int], object]) -> list[object]:
+        barrier = threading.Barrier(count)
+
+        def one(number: int) -> object:
+            barrier.wait(PATIENCE_SECONDS)
+            try:
+                return act(number)
+            except MayflyError as refusal:
+                return refusal
+
+        futures = [in_background(partial(one, number)) for number in range(count)]
+        return [future.result(PATIENCE_SECONDS) for future in futures]
+
+    return run
+
+
+@pytest.fixture
+def in_background() -> Callable[[Callable[[], object]], Future[object]]:
+    """Runs a call in a thread of its own."""
+
+    def begin(call: Callable[[], object]) -> Future[object]:
+        future: Future[object] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as fault:
+                future.set_exception(fault)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+    return begin
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], bool]:
+    """Looks until it is so, or patience ends; says whether it was."""
+
+    def look(is_so: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    return look
