@@ -17,6 +17,12 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
+from mayfly.adapters.local.clock import SystemClock
+from mayfly.adapters.local.database import Database
+from mayfly.adapters.local.key_store import SlotKeyStore
+from mayfly.adapters.local.metadata_store import SqliteMetadataStore
+from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
@@ -105,17 +111,78 @@ def memory_clock(folder: Path) -> Iterator[Subject[Turned]]:
     yield Subject(Turned(clock, turn), restart)
 
 
+@contextmanager
+def local_objects(folder: Path, clock: Clock) -> Iterator[Subject[ObjectStore]]:
+    def open_again(_: ObjectStore | None) -> ObjectStore:
+        return LocalObjectStore(folder / "objects", clock)
+
+    yield Subject(open_again(None), open_again)
+
+
+@contextmanager
+def local_hand_over(folder: Path, clock: Clock) -> Iterator[Subject[HandOver]]:
+    databases: list[Database] = []
+
+    def open_again(_: HandOver | None) -> HandOver:
+        for database in databases:
+            database.close()
+        databases[:] = [Database(folder / "mayfly.db")]
+        return HandOver(SqliteMetadataStore(databases[0], clock), SqliteWorkQueue(databases[0], clock))
+
+    yield Subject(open_again(None), open_again)
+    databases[0].close()
+
+
+@contextmanager
+def local_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
+    stores: list[SlotKeyStore] = []
+
+    def open_again(_: KeyStore | None) -> KeyStore:
+        for store in stores:
+            store.close()
+        stores[:] = [SlotKeyStore(folder / "keys", slots)]
+        return stores[0]
+
+    yield Subject(open_again(None), open_again)
+    stores[0].close()
+
+
+@contextmanager
+def local_clock(folder: Path) -> Iterator[Subject[Turned]]:
+    """The system's clock, turned by its file. The kernel is said to be unsynchronised, so that the file decides."""
+    moved_by = folder / "clock"
+    clocks: list[SystemClock] = []
+
+    def turn(offset_ms: int, believed: bool) -> None:
+        part = moved_by.with_suffix(".part")
+        part.write_text(f"{offset_ms / 1000:+.3f}" + ("" if believed else " untrusted"), encoding="utf-8")
+        part.replace(moved_by)
+
+    def open_again(_: Turned | None) -> Turned:
+        for clock in clocks:
+            clock.close()
+        clocks[:] = [SystemClock(folder / "clock.tick", moved_by, synchronised=lambda: False)]
+        return Turned(clocks[0], turn)
+
+    yield Subject(open_again(None), open_again)
+    clocks[0].close()
+
+
 OBJECT_STORES: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[ObjectStore]]]] = {
     "memory": memory_objects,
+    "local": local_objects,
 }
 HAND_OVERS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[HandOver]]]] = {
     "memory": memory_hand_over,
+    "local": local_hand_over,
 }
 KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
     "memory": memory_keys,
+    "local": local_keys,
 }
 CLOCKS: dict[str, Callable[[Path], AbstractContextManager[Subject[Turned]]]] = {
     "memory": memory_clock,
+    "local": local_clock,
 }
 
 

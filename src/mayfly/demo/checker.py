@@ -122,7 +122,7 @@ def _turn_faults(source: Source, image: pyvips.Image) -> list[str]:
 def _privacy_faults(image: pyvips.Image) -> list[str]:
     faults = []
     if fields := metadata_in(image):
-        faults.append(f"carries metadata: {', '.join(fields[:3])}")
+        faults.append(f"carries metadata: {', '.join(fields)}")
     if image.get_typeof("orientation") and image.get("orientation") != 1:
         faults.append("still carries an orientation")
     if image.interpretation not in {"srgb", "b-w"}:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, pstdev
+from math import sqrt
+from operator import mul
+from statistics import fmean
 
 import pi_heif
 import pyvips
@@ -76,16 +78,20 @@ def likeness(one: Square, other: Square) -> float:
     A picture of one tone correlates with nothing, so of two such the nearness of the tones is given.
     """
     mean_one, mean_other = fmean(one), fmean(other)
-    spread_one, spread_other = pstdev(one), pstdev(other)
+    from_mean_one, from_mean_other = [value - mean_one for value in one], [value - mean_other for value in other]
+    spread_one, spread_other = _spread(from_mean_one), _spread(from_mean_other)
     if min(spread_one, spread_other) < 1:
         return 1 - abs(mean_one - mean_other) / 255 if max(spread_one, spread_other) < 3 else 0.0
-    product = fmean((a - mean_one) * (b - mean_other) for a, b in zip(one, other, strict=True))
-    return product / (spread_one * spread_other)
+    return fmean(map(mul, from_mean_one, from_mean_other)) / (spread_one * spread_other)
+
+
+def _spread(from_mean: Square) -> float:
+    return sqrt(fmean(map(mul, from_mean, from_mean)))
 
 
 def metadata_in(image: pyvips.Image) -> list[str]:
-    """The names of fields that may tell about a person or a camera. A colour profile is none of them."""
-    kinds = ("exif", "xmp", "iptc", "gps", "photoshop", "comment")
+    """The blocks of metadata that may tell about a person or a camera. A colour profile is none of them."""
+    kinds = ("exif-data", "xmp", "iptc", "photoshop", "comment")
     return sorted(field for field in image.get_fields() if any(kind in field.lower() for kind in kinds))
 
 

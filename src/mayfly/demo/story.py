@@ -111,7 +111,7 @@ def _faults_of_served(visit: Visit) -> list[str]:
 
 
 def _copy_and_open(console: Console, stage: Stage, between: Between) -> None:
-    """What a thief or a backup has at best: a faithful copy, taken while nothing moves. It opens with the living keys."""
+    """The copy is what a thief or a backup has at best, taken while nothing moves. With the living keys it opens."""
     _say(console, "Copying the whole data folder, and opening the copy with the keys that live now")
     copy_folder(stage.data, stage.copy)
     between("copied", stage)
@@ -177,7 +177,8 @@ def _show(console: Console, visits: list[Visit]) -> None:
         shown = {rendition["name"]: rendition for rendition in visit.answer["renditions"]}
         cells = [_measure(shown[name]) if name in shown else "-" for name in checker.BOXES]
         timings = (visit.answer["facts"] or {}).get("timings", {})
-        spent = f"{sum(timings.values()):.0f} ms" if timings else visit.answer["state"]
+        spent_ms = sum(value for name, value in timings.items() if name != "queued_ms")
+        spent = f"{spent_ms:.0f} ms" if timings else visit.answer["state"]
         sent = f"{len(visit.sample.body) / 1024:,.0f} KiB"
         table.add_row(visit.sample.name, sent, f"{visit.upload_ms:.0f} ms", *cells, spent)
     console.print(table)
@@ -198,8 +199,8 @@ def _verdict(console: Console, stage: Stage, took_s: float) -> int:
         console.print(f"Faults found: {len(stage.faults)}", style="bold red")
         return 1
     console.print(
-        f"All true, in {took_s:.0f} s: {len(stage.visits)} pictures were processed and served rightly, every copy died on"
-        " time, and the copy taken while they lived opens for nobody.",
+        f"All true, in {took_s:.0f} s: {len(stage.visits)} pictures were processed and served rightly, all that was"
+        " kept of them died on time, and the copy taken while they lived opens for nobody.",
         style="bold green",
     )
     return 0

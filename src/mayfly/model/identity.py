@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mayfly.model.errors import InvalidRequest, NotFound
-from mayfly.model.instant import Minute, Ms, minute_of
+from mayfly.model.instant import CALENDAR_END, Minute, Ms, minute_of
 from mayfly.model.retention import Retention
 
 _TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -63,9 +63,12 @@ class ImageId:
             raise NotFound("no such image: this is not an id of ours")
         candidate = cls(int(text.replace("-", ""), 16))
         try:
-            candidate.retention  # noqa: B018 - an id whose retention is out of bounds was never ours
+            # An id whose retention is out of bounds, or whose end no calendar can write, was never ours.
+            ours = candidate.expires_at < CALENDAR_END
         except InvalidRequest:
-            raise NotFound("no such image: this is not an id of ours") from None
+            ours = False
+        if not ours:
+            raise NotFound("no such image: this is not an id of ours")
         return candidate
 
     @classmethod

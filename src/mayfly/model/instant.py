@@ -21,8 +21,12 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 WEEK = 7 * 24 * 60 * MINUTE
 
+CALENDAR_END = Ms(253_370_764_800_000)
+"""9999-01-01: from here on an instant can no longer be written in every offset."""
+
 _LABEL = re.compile(r"[0-9]{8}T[0-9]{4}Z")
 _LABEL_FORMAT = "%Y%m%dT%H%MZ"
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 
 
 def minute_of(instant: Ms) -> Minute:
@@ -73,9 +77,12 @@ def parse_rfc3339(text: str) -> Ms:
     Raises:
         ValueError: not RFC 3339, or without an offset (a local time names no instant), or outside years 1970 to 9998.
     """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError("a time reads like 2026-11-23T00:00:00Z")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a time needs its offset, for example 2026-11-23T00:00:00Z")
-    if not 1970 <= moment.year <= 9998:
+    instant = round(moment.timestamp() * SECOND)
+    if not 0 <= instant < CALENDAR_END:
         raise ValueError("a time lies between the years 1970 and 9998")
-    return Ms(round(moment.timestamp() * SECOND))
+    return Ms(instant)

@@ -10,7 +10,9 @@ SHORTEST_MINUTES = 1
 LONGEST_MINUTES = 10_080
 """Seven days: the promise. No setting and no request can exceed it."""
 
-_DURATION = re.compile(r"P(?:(\d{1,4})W)?(?:(\d{1,4})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:(\d{1,7})S)?)?")
+_DURATION = re.compile(
+    r"P(?:(\d{1,4})W)?(?:(\d{1,4})D)?(?:T(?=\d)(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:(\d{1,7})S)?)?", re.ASCII
+)
 
 
 @dataclass(frozen=True, order=True, slots=True)

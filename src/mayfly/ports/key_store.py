@@ -65,6 +65,7 @@ class KeyStore(Protocol):
 
         Raises:
             KeyDestroyed: its minute is over; there is nothing left to remember.
+            KeyNotMade: its minute has no key yet; nothing can be sealed in it either.
             StorageFull: no room; nothing is remembered.
         """
         ...

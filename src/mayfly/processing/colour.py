@@ -4,6 +4,7 @@ from typing import Any
 
 _UNDERSTOOD = frozenset({"srgb", "rgb", "rgb16", "b-w", "grey16", "cmyk", "lab", "scrgb", "histogram"})
 _PROFILE = "icc-profile-data"
+_SRGB_IN_UTF16 = b"\0s\0R\0G\0B"
 
 
 def understood(image: Any) -> bool:
@@ -48,5 +49,5 @@ def _says_srgb(profile: bytes) -> bool:
         if profile[at : at + 4] == b"desc":
             start, size = (int.from_bytes(profile[at + skip : at + skip + 4], "big") for skip in (4, 8))
             text = profile[start : start + size]
-            return b"sRGB" in text or "sRGB".encode("utf-16-be") in text
+            return b"sRGB" in text or _SRGB_IN_UTF16 in text
     return False

@@ -6,10 +6,10 @@ import os
 os.environ["VIPS_CONCURRENCY"] = "1"  # one process a core beats threads: 11.6 against 7.8 images/s on two cores
 os.environ["VIPS_DISC_THRESHOLD"] = str(1 << 40)  # bytes; above any memory limit, so never a temporary file
 
-import pi_heif  # noqa: E402
-import pyvips  # noqa: E402
+import pi_heif
+import pyvips
 
-from mayfly.model.image import MediaType  # noqa: E402
+from mayfly.model.image import MediaType
 
 LOADERS = {
     MediaType.JPEG: ("jpegload_source", "VipsForeignLoadJpegSource"),

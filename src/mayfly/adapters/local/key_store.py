@@ -79,8 +79,7 @@ class SlotKeyStore:
 
     def remember_erased(self, image_id: ImageId) -> None:
         with self._lock:
-            if image_id.expiry_minute not in self._minutes.keys:
-                raise KeyDestroyed("the image's minute is over: there is nothing left to erase")
+            _key_of(self._minutes, image_id.expiry_minute, "minute")
             self._erased.add(image_id)
 
     def is_erased(self, image_id: ImageId) -> bool:

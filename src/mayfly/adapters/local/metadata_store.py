@@ -39,7 +39,7 @@ class SqliteMetadataStore:
         def work(connection: sqlite3.Connection) -> ImageId:
             self._refuse_due(reservation.image_id)
             for key in (reservation.key, *reservation.aliases):
-                holder = self._holder(connection, key)
+                holder = self._holder(connection, key, reservation.image_id)
                 if holder is not None:
                     return holder
             connection.execute(
@@ -235,12 +235,13 @@ class SqliteMetadataStore:
     def scrub(self) -> None:
         self._database.scrub()
 
-    def _holder(self, connection: sqlite3.Connection, key: bytes) -> ImageId | None:
+    def _holder(self, connection: sqlite3.Connection, key: bytes, asking: ImageId) -> ImageId | None:
+        """Whose the key is, where it is not free. Whoever holds it may take it again: a replay meets itself."""
         row = connection.execute("SELECT image_id, until FROM reservations WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
         holder, until, now = ImageId.from_bytes(row[0]), row[1], self._clock.now()
-        if until is not None and until > now:
+        if until is not None and until > now and holder != asking:
             raise InFlight("a request with this Idempotency-Key is under way; repeat it when it has ended")
         return holder if until is None and holder.expires_at > now else None
 

@@ -1,0 +1,223 @@
+"""One worker process under supervision: an image in, renditions and facts out."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverdue
+from mayfly.processing import wire
+from mayfly.processing.limits import Limits
+from mayfly.processing.recipe import Recipe, recipes_to_json
+from mayfly.processing.reply import Complaint, Reply, Unbelievable, read_reply
+from mayfly.processing.shared_body import SharedBody
+
+WORKER = (sys.executable, "-I", "-m", "mayfly.processing.worker_main")
+
+_START_SECONDS = 30.0  # 0.4 on an idle machine; a loaded one may need many times that
+_END_SECONDS = 5.0
+
+# A worker is replaced after this many images, so that whatever a decoder leaks is bounded. It costs 0.4 s of CPU.
+_IMAGES_A_WORKER = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A rendition. `data` is shared memory, readable until its outcome is closed; sizes are pixels; `recipe` is the
+    recipe's hash."""
+
+    name: str
+    media_type: str
+    width: int
+    height: int
+    recipe: str
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an image. A context manager: leaving it frees the pictures' memory.
+
+    Attributes:
+        pictures: one a recipe, in the recipes' order.
+        facts: non-personal, JSON.
+        phash: 8 bytes, personal (`facts.dhash`): to be keyed and dropped.
+        timings: milliseconds by stage of the worker's work.
+    """
+
+    pictures: tuple[Picture, ...]
+    facts: Mapping[str, Any]
+    phash: bytes
+    timings: Mapping[str, float]
+    _memory: SharedBody
+
+    def close(self) -> None:
+        for picture in self.pictures:
+            picture.data.release()
+        self._memory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Sandbox:
+    """A worker, started when first needed and again whenever it ended. Used by one thread at a time; where the kernel
+    offers it, a worker dies with the thread that started it, so that none outlives a killed parent."""
+
+    def __init__(self, limits: Limits, recipes: Sequence[Recipe], command: Sequence[str] = WORKER) -> None:
+        self.limits = limits
+        self.recipes = tuple(recipes)
+        self._command = tuple(command)
+        self._worker: _Worker | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id; None while there is none."""
+        return self._worker.process.pid if self._worker else None
+
+    @property
+    def cage(self) -> Mapping[str, bool]:
+        """Each layer of the cage and whether it is in force. Starts a worker if there is none."""
+        return self._ready().cage
+
+    def run(self, body: SharedBody, media_type: str) -> Outcome:
+        """Decode the body as `media_type` and make every rendition.
+
+        Raises:
+            Rejected: the image is at fault; the text is a slug: `truncated`, `corrupt`, `unsupported`,
+                `too-many-pixels`, `too-many-frames`.
+            WorkerDied: the worker ended, or said what no honest worker says; `worker-died`, `worker-unbelievable`.
+            WorkerOverdue: it exceeded `limits.seconds` and was killed; `worker-overdue`.
+            AttemptFailed: it could not do it; a slug such as `out-of-memory`.
+        """
+        worker = self._ready()
+        memory = SharedBody.create_for_output(self.limits.output)
+        try:
+            reply = self._ask(worker, body, memory, media_type)
+            worker.images += 1
+            if worker.images >= _IMAGES_A_WORKER:
+                self.close()
+            return _outcome(reply, memory)
+        except BaseException:
+            # Also after a rejection: hostile bytes were in there, and what they did to the process is not known.
+            self.close()
+            memory.close()
+            raise
+
+    def close(self) -> None:
+        """End the worker. Harmless when there is none; the next run starts another."""
+        if self._worker:
+            self._worker.end()
+            self._worker = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ready(self) -> "_Worker":
+        if self._worker and self._worker.process.poll() is not None:
+            self.close()
+        if not self._worker:
+            self._worker = _Worker.start(self._command, self.limits, self.recipes)
+        return self._worker
+
+    def _ask(self, worker: "_Worker", body: SharedBody, memory: SharedBody, media_type: str) -> Reply:
+        request = {"media_type": media_type, "size": body.size, "room": memory.size}
+        message = worker.ask(request, (body.fileno(), memory.fileno()), self.limits.seconds)
+        try:
+            reply = read_reply(message, self.recipes, self.limits)
+        except Unbelievable:
+            raise WorkerDied("worker-unbelievable") from None
+        if isinstance(reply, Complaint):
+            raise Rejected(reply.reason) if reply.rejected else AttemptFailed(reply.reason)
+        return reply
+
+
+class _Worker:
+    """A running worker process and the socket to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        self.process = process
+        self.cage: Mapping[str, bool] = {}
+        self.images = 0
+        self._channel = channel
+
+    @classmethod
+    def start(cls, command: Sequence[str], limits: Limits, recipes: Sequence[Recipe]) -> Self:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # a decoder's complaint may quote the image
+                env={},
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for the parent, which lets the image in hand be finished
+            )
+        worker = cls(process, ours)
+        try:
+            setup = {"limits": limits.to_json(), "recipes": recipes_to_json(recipes)}
+            hello = worker.ask(setup, (), _START_SECONDS)
+            worker.cage = _cage_report(hello)
+        except BaseException:
+            worker.end()
+            raise
+        return worker
+
+    def ask(self, message: dict[str, Any], descriptors: Sequence[int], seconds: float) -> dict[str, Any]:
+        """Raises:
+        WorkerDied, WorkerOverdue.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            self._channel.settimeout(seconds)
+            wire.send(self._channel, message, descriptors)
+            return wire.receive(self._channel, deadline)
+        except TimeoutError:
+            raise WorkerOverdue("worker-overdue") from None
+        except (wire.Broken, OSError):
+            raise WorkerDied("worker-died") from None
+
+    def end(self) -> None:
+        self._channel.close()
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_END_SECONDS)
+
+
+def _cage_report(hello: Mapping[str, Any]) -> dict[str, bool]:
+    layers = hello.get("cage")
+    if not isinstance(layers, dict) or not all(isinstance(held, bool) for held in layers.values()):
+        raise WorkerDied("worker-unbelievable")
+    return layers
+
+
+def _outcome(reply: Reply, memory: SharedBody) -> Outcome:
+    whole = memory.view.toreadonly()
+    pictures = tuple(
+        Picture(
+            placed.name,
+            placed.media_type,
+            placed.width,
+            placed.height,
+            placed.recipe,
+            whole[placed.offset : placed.offset + placed.size],
+        )
+        for placed in reply.pictures
+    )
+    return Outcome(pictures, reply.facts, reply.phash, reply.timings, memory)
