@@ -10,7 +10,7 @@ import pytest
 from mayfly.model.instant import MINUTE, Ms
 
 if TYPE_CHECKING:
-    from tests.contracts.conftest import Subject, Turned
+    from contracts.conftest import Subject, Turned
 
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR

@@ -16,7 +16,7 @@ from mayfly.model.retention import Retention
 from mayfly.ports.key_store import KEY_BYTES, KeyStore
 
 if TYPE_CHECKING:
-    from tests.contracts.conftest import Race, Subject
+    from contracts.conftest import Race, Subject
 
 FIRST = Minute(29_833_334)
 THIS_WEEK = Week(2_959)

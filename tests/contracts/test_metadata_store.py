@@ -33,7 +33,7 @@ from mayfly.ports.metadata_store import (
 from mayfly.ports.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from tests.contracts.conftest import HandOver, Race, Subject
+    from contracts.conftest import HandOver, Race, Subject
 
 AnImage = Callable[..., ImageRecord]
 

@@ -14,7 +14,7 @@ from mayfly.model.retention import Retention
 from mayfly.ports.object_store import ObjectReader, ObjectStore, Removed, StoredObject
 
 if TYPE_CHECKING:
-    from tests.contracts.conftest import Race, Subject
+    from contracts.conftest import Race, Subject
 
 NewId = Callable[..., ImageId]
 
@@ -397,6 +397,17 @@ class TestDeleting:
         with pytest.raises(Gone):
             writer.commit()
         assert content(objects, address) == b"bytes"
+
+    def test_discarding_an_unfinished_write_leaves_those_to_other_addresses(
+        self, objects: ObjectStore, new_id: NewId
+    ) -> None:
+        one, other = Address.original(new_id()), Address.original(new_id())
+        objects.create(one)
+        writer = objects.create(other)
+        objects.discard(StoredObject(one, 0, unfinished=True))
+        assert [found.address for found in objects.listing(one.minute)] == [other]
+        writer.commit()
+        assert stands(objects, other)
 
     def test_discarding_a_finished_object_leaves_a_write_under_way(
         self, objects: ObjectStore, address: Address

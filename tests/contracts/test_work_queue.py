@@ -18,7 +18,7 @@ from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from tests.contracts.conftest import HandOver, Race, Subject, WatchedClock
+    from contracts.conftest import HandOver, Race, Subject, WatchedClock
 
 Send = Callable[..., ImageId]
 InBackground = Callable[[Callable[[], object]], Future[object]]

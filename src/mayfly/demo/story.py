@@ -4,10 +4,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -170,22 +171,28 @@ def _haunt(console: Console, stage: Stage) -> None:
 
 
 def _show(console: Console, visits: list[Visit]) -> None:
-    table = Table(title="Processed", title_justify="left")
-    for heading in ("picture", "sent", "upload", *checker.BOXES, "processing"):
-        table.add_column(heading, justify="left" if heading == "picture" else "right")
+    table = Table("picture", title="Processed", title_justify="left", box=box.SIMPLE_HEAD)
+    kibs = [f"{name} KiB" for name in checker.BOXES]
+    for heading in ("sent KiB", "upload ms", *kibs, "largest", "processing ms"):
+        table.add_column(heading, justify="right")
     for visit in visits:
-        shown = {rendition["name"]: rendition for rendition in visit.answer["renditions"]}
-        cells = [_measure(shown[name]) if name in shown else "-" for name in checker.BOXES]
+        sizes = {rendition["name"]: rendition["bytes"] for rendition in visit.answer["renditions"]}
+        widest = max(visit.answer["renditions"], key=itemgetter("width"), default={"width": 0, "height": 0})
         timings = (visit.answer["facts"] or {}).get("timings", {})
         spent_ms = sum(value for name, value in timings.items() if name != "queued_ms")
-        spent = f"{spent_ms:.0f} ms" if timings else visit.answer["state"]
-        sent = f"{len(visit.sample.body) / 1024:,.0f} KiB"
-        table.add_row(visit.sample.name, sent, f"{visit.upload_ms:.0f} ms", *cells, spent)
+        table.add_row(
+            visit.sample.name,
+            _kib(len(visit.sample.body)),
+            f"{visit.upload_ms:.0f}",
+            *(_kib(sizes[name]) if name in sizes else "-" for name in checker.BOXES),
+            f"{widest['width']} x {widest['height']}",
+            f"{spent_ms:,.0f}" if timings else visit.answer["state"],
+        )
     console.print(table)
 
 
-def _measure(rendition: dict[str, Any]) -> str:
-    return f"{rendition['width']} x {rendition['height']}, {rendition['bytes'] / 1024:,.0f} KiB"
+def _kib(size: int) -> str:
+    return f"{size / 1024:,.0f}"
 
 
 def _say(console: Console, text: str) -> None:

@@ -1,8 +1,8 @@
 """The cage a worker locks itself into before it sees a stranger's byte.
 
-Layers, each held by another mechanism, so that one that a platform lacks leaves the others. `enter` reports which are in
-force. On macOS only the rlimits are; there, run Mayfly in a container or accept that a worker taken over by a hostile image
-is a process of yours, without keys or stores.
+Layers, each held by another mechanism, so that one that a platform lacks leaves the others. `enter` reports which are
+in force. On macOS only the rlimits are: a worker taken over by a hostile image is then a process of yours, though one
+without keys or stores; run Mayfly in a Linux container where that is not enough.
 """
 
 import ctypes

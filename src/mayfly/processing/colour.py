@@ -2,14 +2,16 @@
 
 from typing import Any
 
-_UNDERSTOOD = frozenset({"srgb", "rgb", "rgb16", "b-w", "grey16", "cmyk", "lab", "scrgb", "histogram"})
+# Bands of colour by interpretation; one more may be alpha.
+_BANDS = {"srgb": 3, "rgb": 3, "rgb16": 3, "scrgb": 3, "lab": 3, "b-w": 1, "grey16": 1, "cmyk": 4}
 _PROFILE = "icc-profile-data"
 _SRGB_IN_UTF16 = b"\0s\0R\0G\0B"
 
 
 def understood(image: Any) -> bool:
-    """Whether the pixels have a meaning as colour (a multispectral TIFF has none)."""
-    return image.interpretation in _UNDERSTOOD
+    """Whether the bands have a meaning as colour (those of a multispectral TIFF have none)."""
+    bands = _BANDS.get(image.interpretation, 0)
+    return bands <= image.bands <= bands + 1
 
 
 def conversion(image: Any) -> dict[str, str]:

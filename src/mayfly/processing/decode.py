@@ -113,8 +113,9 @@ def _open(data: memoryview, media_type: MediaType, **options: Any) -> Any:
 
 
 def _heic(data: memoryview, header: Any) -> tuple[Any, Any]:
-    """HEVC is not in the libvips wheel, so its pixels come from pi-heif: upright (irot and imir applied, as libvips's
-    header has them too), 8 bits. The pixels belong to the file object, which is returned too: its memoryview does not keep it."""
+    """HEVC is not in the libvips wheel, so its pixels come from pi-heif: upright (irot and imir applied, as they are in
+    libvips's header), 8 bits. They belong to the file object, which is returned too: its memoryview does not keep it.
+    """
     try:
         heif = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
         pixels = heif.data

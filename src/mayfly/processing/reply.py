@@ -1,7 +1,7 @@
 """What a worker says about an image, believed only as far as it can be checked.
 
-A worker may have been taken over by the image it decodes. So its answer has exactly the shape expected, and every number in
-it is within bounds; the pixels themselves are an opaque run of bytes inside memory that was given for them.
+A worker may have been taken over by the image it decodes. So its answer must have exactly the shape expected, every
+number in it must be within bounds, and the pixels are an opaque run of bytes inside the memory that was given for them.
 """
 
 import re

@@ -158,14 +158,15 @@ class _Worker:
 
     @classmethod
     def start(cls, command: Sequence[str], limits: Limits, recipes: Sequence[Recipe]) -> Self:
+        nothing: dict[str, str] = {}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # a decoder's complaint may quote the image
-                env={},
+                env=nothing,
                 cwd="/",
                 start_new_session=True,  # Ctrl-C is for the parent, which lets the image in hand be finished
             )

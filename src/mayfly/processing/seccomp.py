@@ -1,8 +1,8 @@
 """A seccomp filter against the system calls no decoder needs.
 
-A list of what is denied and not of what is allowed: the calls that glib, the allocator and the interpreter make differ from
-release to release, and a cage that breaks with them would be taken off. Denied calls fail with EPERM; `clone3`, whose flags a
-filter cannot see, fails with ENOSYS, at which the C library falls back to `clone`.
+A list of what is denied and not of what is allowed: the calls that glib, the allocator and the interpreter make differ
+from release to release, and a cage that breaks with them would be taken off. Denied calls fail with EPERM; `clone3`,
+whose flags a filter cannot see, fails with ENOSYS, at which the C library falls back to `clone`.
 
 Numbers from asm/unistd_64.h (x86-64) and asm-generic/unistd.h (arm64).
 """

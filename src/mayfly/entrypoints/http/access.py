@@ -37,7 +37,7 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
 }
 """Which role may call which route. A route that is not here is refused to all; a test holds the two together."""
 
-OPEN_TO_ALL = frozenset({"/healthz", "/readyz", "/", "/openapi.json", "/problems/{slug}"})
+OPEN_TO_ALL = frozenset({"/healthz", "/readyz", "/openapi.json", "/problems/{slug}"})
 """Routes that show nothing of any image and need no principal."""
 
 
@@ -54,7 +54,9 @@ def authorize(request: Request) -> Principal:
     """
     principal = principal_of(request)
     route = request.scope["route"].path
-    if principal.role not in ALLOWED.get((request.method, route), frozenset()):
+    # HEAD is GET without its body (RFC 9110, section 9.3.2): who may do the one may do the other.
+    method = "GET" if request.method == "HEAD" else request.method
+    if principal.role not in ALLOWED.get((method, route), frozenset()):
         raise Denied(f"the role {principal.role} may not {request.method} {route}")
     return principal
 

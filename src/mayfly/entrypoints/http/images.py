@@ -1,5 +1,6 @@
 """The routes of images."""
 
+import re
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -7,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from mayfly.entrypoints.http.access import authorize
 from mayfly.entrypoints.http.errors import PRIVATE
-from mayfly.entrypoints.http.ranges import picture_response
+from mayfly.entrypoints.http.ranges import picture_response, wanted_range
 from mayfly.entrypoints.http.shapes import ImageOut, PageOut, image_out, listed
 from mayfly.entrypoints.http.stages import Stages, stages_of
 from mayfly.entrypoints.http.upload import receive_upload
@@ -26,6 +27,7 @@ TheStages = Annotated[Stages, Depends(stages_of)]
 
 Choice = TypeVar("Choice", State, Source)
 
+_LIMIT = re.compile(r"[0-9]{1,3}")
 _LISTABLE = frozenset({"state", "source", "received_from", "received_to", "limit", "cursor"})
 _BODY = {
     "requestBody": {
@@ -63,6 +65,7 @@ async def upload(request: Request, response: Response, caller: Caller, stages: T
     return image_out(received.record, received.personal)
 
 
+@router.head("", include_in_schema=False)
 @router.get("", response_model=PageOut)
 def list_images(
     request: Request,
@@ -96,6 +99,7 @@ def list_images(
     )
 
 
+@router.head("/{image_id}", include_in_schema=False)
 @router.get("/{image_id}", response_model=ImageOut)
 def get_image(image_id: str, response: Response, _: Caller, stages: TheStages) -> ImageOut:
     """One image and its facts."""
@@ -104,18 +108,20 @@ def get_image(image_id: str, response: Response, _: Caller, stages: TheStages) -
     return image_out(found.record, found.personal)
 
 
+@router.head("/{image_id}/original", include_in_schema=False)
 @router.get("/{image_id}/original", response_class=Response)
 async def get_original(request: Request, image_id: str, _: Caller, stages: TheStages) -> Response:
     """The bytes as received."""
     opened = await run_in_threadpool(stages.open.original, ImageId.parse(image_id))
-    return picture_response(opened, request.headers.get("range"))
+    return picture_response(opened, wanted_range(request))
 
 
+@router.head("/{image_id}/renditions/{name}", include_in_schema=False)
 @router.get("/{image_id}/renditions/{name}", response_class=Response)
 async def get_rendition(request: Request, image_id: str, name: str, _: Caller, stages: TheStages) -> Response:
     """One rendition."""
     opened = await run_in_threadpool(stages.open.rendition, ImageId.parse(image_id), name)
-    return picture_response(opened, request.headers.get("range"))
+    return picture_response(opened, wanted_range(request))
 
 
 @router.delete("/{image_id}", status_code=204)
@@ -155,6 +161,6 @@ def _instant(name: str, text: str | None) -> Ms | None:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= LARGEST_PAGE:
+    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= LARGEST_PAGE:
         raise InvalidRequest(f"limit is 1 to {LARGEST_PAGE}; got {text[:40]!r}")
     return int(text)

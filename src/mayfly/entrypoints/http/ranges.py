@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -41,6 +42,16 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
+def wanted_range(request: Request) -> str | None:
+    """The `Range` header where it counts: on a GET (RFC 9110, section 14.2) that no `If-Range` makes conditional.
+
+    Pictures carry no validator, so an `If-Range` never matches, and then the whole is to be served (section 13.1.5).
+    """
+    if request.method != "GET" or "if-range" in request.headers:
+        return None
+    return request.headers.get("range")
+
+
 class PictureResponse(Response):
     """Streams a sealed object open, a segment at a time; closes it whatever happens."""
 
@@ -56,6 +67,9 @@ class PictureResponse(Response):
             # The first segment is opened before the headers go: what is gone or damaged can still be said.
             first = await run_in_threadpool(next, chunks, b"")
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+                return
             await send({"type": "http.response.body", "body": first, "more_body": True})
             await self._rest(chunks, send)
         finally:

@@ -46,12 +46,14 @@ async def on_not_json(_: Request, __: Exception) -> Response:
     return problem_response(MEDIA_TYPE, "send Content-Type: application/json")
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 def readyz(stages: TheStages) -> Response:
     """Ready once everything that fell due while the server was off is purged, and while the clock is believed."""
@@ -63,6 +65,7 @@ def readyz(stages: TheStages) -> Response:
     return JSONResponse({"status": "ready", "last_sweep_at": None if last is None else rfc3339(last)})
 
 
+@router.head("/v1/limits", include_in_schema=False)
 @router.get("/v1/limits", response_model=LimitsOut)
 def limits(_: Caller, stages: TheStages) -> LimitsOut:
     """What one request may carry."""

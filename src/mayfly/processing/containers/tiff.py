@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from mayfly.processing.containers.reader import Cut, Malformed, number, piece
 
 _OFFSETS = {273: 279, 324: 325}  # StripOffsets: StripByteCounts, TileOffsets: TileByteCounts
-_WIDTHS = {3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # bytes of the field types SHORT, LONG, IFD, LONG8, IFD8
+# Bytes of a value by field type: BYTE, ASCII, SHORT, LONG, RATIONAL and so on to IFD; LONG8, SLONG8 and IFD8.
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def walk_tiff(data: memoryview, most_frames: int) -> int:
         entries = number(data, position, layout.count, layout.order)
         table = position + layout.count
         piece(data, table, entries * layout.entry)
-        left -= _check_pixels(data, layout, table, entries, left)
+        left -= _check_page(data, layout, table, entries, left)
         position = number(data, table + entries * layout.entry, layout.word, layout.order)
     if not seen:
         raise Malformed
@@ -50,17 +51,14 @@ def _start(data: memoryview) -> tuple[_Layout, int]:
     raise Malformed
 
 
-def _check_pixels(data: memoryview, layout: _Layout, table: int, entries: int, left: int) -> int:
-    """See that every strip or tile of a page lies within the file; the number of pointers followed."""
-    fields = {
-        number(data, at, 2, layout.order): at for at in range(table, table + entries * layout.entry, layout.entry)
-    }
+def _check_page(data: memoryview, layout: _Layout, table: int, entries: int, left: int) -> int:
+    """See that a page's values and its strips or tiles lie within the file; the number of pointers followed."""
+    fields = {}
+    for entry in range(table, table + entries * layout.entry, layout.entry):
+        fields[number(data, entry, 2, layout.order)] = _values(data, layout, entry)
     followed = entries
     for offsets, counts in _OFFSETS.items():
-        if offsets not in fields or counts not in fields:
-            continue
-        pairs = zip(_values(data, layout, fields[offsets]), _values(data, layout, fields[counts]), strict=False)
-        for start, length in pairs:
+        for start, length in zip(fields.get(offsets, ()), fields.get(counts, ()), strict=False):
             followed += 1
             if followed > left:
                 raise Malformed
@@ -70,11 +68,12 @@ def _check_pixels(data: memoryview, layout: _Layout, table: int, entries: int, l
 
 
 def _values(data: memoryview, layout: _Layout, entry: int) -> Iterator[int]:
-    width = _WIDTHS.get(number(data, entry + 2, 2, layout.order))
-    if width is None:
-        raise Malformed
+    """An entry's values as numbers, read when asked for; where they stand is checked at once."""
+    width = _WIDTHS.get(
+        number(data, entry + 2, 2, layout.order), 0
+    )  # a type of the future: its values are not looked at
     count = number(data, entry + 4, layout.word, layout.order)
     inline = entry + 4 + layout.word
     start = inline if count * width <= layout.word else number(data, inline, layout.word, layout.order)
     block = piece(data, start, count * width)
-    return (number(block, at, width, layout.order) for at in range(0, count * width, width))
+    return (number(block, at * width, width, layout.order) for at in range(count if width else 0))
