@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 import pyvips
+from rich.console import Console
 
 from mayfly.demo import story
 from mayfly.demo.samples import CAMERA
@@ -85,10 +86,14 @@ def keep_a_key(stage: Stage) -> None:
     (stage.keys / "kept").write_bytes(next(iter(stage.keys_before.values())))
 
 
+def answer_after_death(stage: Stage) -> None:
+    stage.visits[2].answer["renditions"][0]["href"] = "/healthz"
+
+
 PLANTS: dict[str, tuple[Plant, ...]] = {
     "fetched": (leave_exif, turn_wrongly, serve_another_original),
     "copied": (unseal_the_copy,),
-    "swept": (keep_a_file, keep_a_row, keep_a_key),
+    "swept": (keep_a_file, keep_a_row, keep_a_key, answer_after_death),
 }
 
 NAMED: dict[Plant, str] = {
@@ -99,6 +104,7 @@ NAMED: dict[Plant, str] = {
     keep_a_file: r"the file .*original\.original is still there",
     keep_a_row: r"a row of kept in mayfly\.db still names it",
     keep_a_key: r"the key of minute \d+ is still in kept",
+    answer_after_death: r"/healthz answers 200, not 410",
 }
 
 
@@ -127,14 +133,10 @@ def test_a_planted_fault_is_named_and_ends_with_1(planted: Plant, told_with_ever
     assert re.search(f"NOT TRUE: .*{NAMED[planted]}", printed), printed
 
 
-def test_a_single_fault_is_enough_to_end_with_1() -> None:
-    def plant(moment: str, stage: Stage) -> None:
-        if moment == "swept":
-            keep_a_key(stage)
-
-    code, printed = told(plant)
-    assert code == 1
-    assert printed.count("NOT TRUE") == 1, printed
+def test_a_single_fault_is_enough_to_end_with_1(tmp_path: Path) -> None:
+    quiet = Console(file=StringIO())
+    assert story.verdict(quiet, Stage(tmp_path), took_s=1) == 0
+    assert story.verdict(quiet, Stage(tmp_path, faults=["one"]), took_s=1) == 1
 
 
 def test_a_folder_without_a_picture_is_said_and_ends_with_1(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 from rich.console import Console
@@ -19,6 +20,7 @@ _FINAL = ("processed", "failed", "rejected")
 FAILED = 1
 UNREACHABLE = 3
 GONE = 4
+WRONG_USAGE = 2
 
 _EXIT_CODES = {404: GONE, 410: GONE}
 
@@ -80,12 +82,21 @@ def ls(url: str, filters: dict[str, str | None], *, everything: bool, as_json: b
 
 def get(url: str, image_id: str, rendition: str | None, *, original: bool, output: Path | None) -> int:
     """One image's record as JSON, or a picture's bytes into a file."""
+    if rendition is not None and original:
+        raise UsageError("--original and --rendition are two pictures: ask for one")
+    path = f"/v1/images/{quote(image_id, safe='')}"
     with _client(url) as client:
         if rendition is None and not original:
-            print(json.dumps(_checked(client.get(f"/v1/images/{image_id}")).json(), indent=2))
+            record = json.dumps(_checked(client.get(path)).json(), indent=2)
+            if output is None:
+                print(record)
+            else:
+                output.write_text(record + "\n", encoding="utf-8")
             return 0
-        part = "original" if original else f"renditions/{rendition}"
-        _download(client, f"/v1/images/{image_id}/{part}", output)
+        if output is None and sys.stdout.isatty():
+            raise UsageError("this would print a picture's bytes on the terminal: name a file with -o FILE")
+        part = "original" if original else f"renditions/{quote(rendition or '', safe='')}"
+        _download(client, f"{path}/{part}", output)
     return 0
 
 
@@ -115,6 +126,10 @@ def confirm_clock(url: str) -> int:
     return 0
 
 
+class UsageError(Exception):
+    """The options do not fit together."""
+
+
 class _ProblemError(Exception):
     """The server answered with a problem document."""
 
@@ -131,19 +146,38 @@ def run(command: Any) -> NoReturn:
     except _ProblemError as problem:
         errors.print(str(problem), markup=False)
         code = _EXIT_CODES.get(problem.status, FAILED)
+    except UsageError as fault:
+        errors.print(str(fault), markup=False)
+        code = WRONG_USAGE
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as fault:
+        errors.print(f"--url is no address: {fault} It reads like http://127.0.0.1:8080", markup=False)
+        code = WRONG_USAGE
+    except (httpx.RemoteProtocolError, httpx.ReadError) as fault:
+        errors.print(
+            f"the server ended its answer early ({fault}): the image may have expired just now, or the server was "
+            "stopped; try again",
+            markup=False,
+        )
+        code = FAILED
+    except json.JSONDecodeError:
+        errors.print("what answers there is no Mayfly server: name yours with --url", markup=False)
+        code = FAILED
+    except OSError as fault:
+        if fault.filename is None:  # not a file of the user's: a broken pipe, for one
+            raise
+        errors.print(f"{fault.filename}: {fault.strerror}", markup=False)
+        code = FAILED
     except httpx.TransportError as fault:
         errors.print(
             f"cannot reach the server ({fault}): start it with `mayfly up`, or name it with --url", markup=False
         )
         code = UNREACHABLE
-    except httpx.InvalidURL as fault:
-        errors.print(f"--url is no address: {fault}", markup=False)
-        code = 2
     sys.exit(code)
 
 
 def _client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=_TIMEOUT, headers={"User-Agent": "mayfly-cli"})
+    # The server is on this machine: a proxy that is set for the web would never find it.
+    return httpx.Client(base_url=url, timeout=_TIMEOUT, headers={"User-Agent": "mayfly-cli"}, trust_env=False)
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
@@ -160,15 +194,17 @@ def _checked(response: httpx.Response) -> httpx.Response:
 def _upload_parameters(retain: str | None, labels: list[str]) -> dict[str, str]:
     parameters = {} if retain is None else {"retain": retain}
     for label in labels:
-        name, _, value = label.partition("=")
+        name, equals, value = label.partition("=")
+        if not equals:
+            raise UsageError(f"a label reads NAME=VALUE; got {label!r}")
         parameters[f"label.{name}"] = value
     return parameters
 
 
 def _upload_one(client: httpx.Client, path: Path, parameters: dict[str, str]) -> dict[str, Any]:
     with path.open("rb") as file:
-        name = path.name.encode("ascii", "ignore").decode().replace('"', "").replace("\\", "")
-        quoted = "".join(f"%{byte:02X}" for byte in path.name.encode())
+        name = "".join(c for c in path.name if c.isascii() and c.isprintable() and c not in '"\\')
+        quoted = quote(path.name.encode(errors="surrogateescape"), safe="")
         headers = {
             "Content-Type": _declared(path),
             "Content-Length": str(path.stat().st_size),

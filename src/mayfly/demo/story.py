@@ -59,7 +59,7 @@ def tell(photos: Path | None, keep: bool, fast: bool, between: Between) -> int:
             console.print(f"Kept: {stage.folder}", markup=False, soft_wrap=True)
         else:
             shutil.rmtree(stage.folder)
-    return _verdict(console, stage, time.monotonic() - began)
+    return verdict(console, stage, time.monotonic() - began)
 
 
 def _gather(console: Console, photos: Path | None, fast: bool) -> list[Sample]:
@@ -199,7 +199,8 @@ def _say(console: Console, text: str) -> None:
     console.print(f"[bold]>[/bold] {text}")
 
 
-def _verdict(console: Console, stage: Stage, took_s: float) -> int:
+def verdict(console: Console, stage: Stage, took_s: float) -> int:
+    """Name every fault and give the exit code: 0 only without any."""
     for fault in stage.faults:
         console.print(f"NOT TRUE: {fault}", style="red", markup=False, soft_wrap=True)
     if stage.faults:

@@ -4,6 +4,7 @@ This is the parent's half. It holds the keys and the stores and never decodes; t
 holds nothing. Whatever goes wrong ends in exactly one verdict, or in a lease that runs out and is taken again.
 """
 
+import contextlib
 import hmac
 import random
 import threading
@@ -116,7 +117,8 @@ class Processing:
             self._settle(claim, self._produce(claim))
             queue.delete(delivery.receipt)
         except Rejected as fault:
-            self._settle(claim, RejectedVerdict(str(fault)))
+            if self._settle_once_there_is_room(claim, RejectedVerdict(str(fault))) is None:
+                return
             if claim.record.source is Source.HTTP:
                 # Only Kafka's bytes are kept, for a redrive; over HTTP the caller still has them.
                 self._stores.objects.delete(Address.original(image_id))
@@ -201,30 +203,33 @@ class Processing:
         if claim.record.attempts >= self._attempts:
             self._fail(claim, delivery, reason)
             return
-        self._settle(claim, GivenBack(counted=True, reason=reason))
+        if self._settle_once_there_is_room(claim, GivenBack(counted=True, reason=reason)) is None:
+            return
         backoff = min(_FIRST_BACKOFF_MS << (claim.record.attempts - 1), _LONGEST_BACKOFF_MS)
         # Jitter, so that what failed together does not come back together.
         self._delay(delivery, round(backoff * random.uniform(0.5, 1.0)))  # noqa: S311 - no secret
 
     def _fail(self, claim: Claim, delivery: Delivery, reason: str) -> None:
-        record = self._settle(claim, Failed(reason))
-        self._stores.queue.bury(delivery.receipt, reason, record.attempts)
+        record = self._settle_once_there_is_room(claim, Failed(reason))
+        if record is not None:
+            self._stores.queue.bury(delivery.receipt, reason, record.attempts)
 
     def _give_back(self, claim: Claim, delivery: Delivery, reason: str) -> None:
-        """No fault of the image's: the attempt does not count.
+        """No fault of the image's: the attempt does not count."""
+        if self._settle_once_there_is_room(claim, GivenBack(counted=False, reason=reason)) is not None:
+            self._delay(delivery, _FIRST_BACKOFF_MS)
 
-        On a full disk giving back finds no room either. It is tried until there is some: a lease that ran out
-        instead would cost the image an attempt. An owner that stops may leave it: the next one gives all back.
+    def _settle_once_there_is_room(self, claim: Claim, verdict: Verdict) -> ImageRecord | None:
+        """`_settle`, tried until a full disk has room again: a lease that ran out instead would cost an attempt more.
+
+        None: the owner stops first. The next one gives all leases back.
         """
         while True:
             try:
-                self._settle(claim, GivenBack(counted=False, reason=reason))
+                return self._settle(claim, verdict)
             except StorageFull:
                 if self._stopping.wait(_LOOK_FOR_ROOM_EVERY):
-                    return
-            else:
-                self._delay(delivery, _FIRST_BACKOFF_MS)
-                return
+                    return None
 
     def _settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
         record = self._stores.metadata.settle(claim, verdict)
@@ -233,12 +238,18 @@ class Processing:
 
     def _leave_to_the_holder(self, delivery: Delivery) -> None:
         """Somebody holds the lease, or the work is done. A job is dropped only when nothing is left to do."""
+        queue = self._stores.queue
         try:
-            state = self._stores.metadata.get(delivery.job.image_id).state
+            record = self._stores.metadata.get(delivery.job.image_id)
         except (Gone, NotFound):
-            state = State.PURGED
-        if state not in (State.PROCESSING, State.RECEIVED):
-            self._stores.queue.delete(delivery.receipt)
+            queue.delete(delivery.receipt)
+            return
+        if record.state is State.FAILED:
+            # Whoever failed it was cut off before its job was buried.
+            with contextlib.suppress(LeaseLost):
+                queue.bury(delivery.receipt, record.reason or "unknown", record.attempts)
+        elif record.state not in (State.PROCESSING, State.RECEIVED):
+            queue.delete(delivery.receipt)
 
     def _delay(self, delivery: Delivery, milliseconds: int) -> None:
         try:

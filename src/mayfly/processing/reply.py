@@ -77,7 +77,8 @@ def read_reply(message: Mapping[str, Any], recipes: Sequence[Recipe], limits: Li
 
 def _placed(raw: Any, recipe: Recipe, room: int) -> Placed:
     _demand(isinstance(raw, dict) and raw.keys() == {"name", "media_type", "width", "height", "offset", "size"})
-    _demand(raw["name"] == recipe.name and raw["media_type"] in recipe.encode.media_types())
+    _demand(raw["name"] == recipe.name)
+    _demand(isinstance(raw["media_type"], str) and raw["media_type"] in recipe.encode.media_types())
     width, height = _whole(raw["width"], 1, _LONGEST_SIDE), _whole(raw["height"], 1, _LONGEST_SIDE)
     offset = _whole(raw["offset"], 0, room)
     size = _whole(raw["size"], 1, room - offset)

@@ -1,7 +1,7 @@
 """Early erasure of one image: remembered first, so that nothing can bring it back; then bytes, then the record."""
 
 from mayfly.model.address import Address
-from mayfly.model.errors import Erased, NotFound
+from mayfly.model.errors import Erased, NotFound, Unavailable
 from mayfly.model.identity import ImageId
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
@@ -35,5 +35,9 @@ class Erasure:
                 self._objects.discard(found)
         if not self._metadata.delete(record.id):
             raise NotFound("no such image")
-        self._metadata.scrub()
         self._journal("erased", image=str(image_id))
+        try:
+            self._metadata.scrub()
+        except Unavailable as fault:
+            # The image is erased all the same; the next sweep scrubs again.
+            self._journal("scrub_delayed", reason=str(fault))

@@ -89,8 +89,8 @@ class Sweep:
             keys = self._keys.destroy([minute for minute in self._keys.live() if minute <= through])
             destroyed_at = self._clock.now()
             swept = tuple(self._sweep(minute, destroyed_at) for minute in self._due(through))
-            if swept:
-                self._scrub()
+            # Also after an empty run: one that was put off, and the pages of early erasures, are made up for.
+            self._scrub()
             return SweepRun(through, keys, swept)
 
     def _due(self, through: Minute) -> list[Minute]:

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mayfly.adapters.local.durable import reserve, sync_folder
+from mayfly.adapters.local.durable import reserve, storage_full_named, sync_folder
 from mayfly.model.errors import MayflyError, Misconfigured, StorageFull, Unavailable
 
 FORMAT = 1
@@ -43,13 +43,14 @@ class Database:
         """
         self._path = path
         self._reserve = path.with_name("reserve")
-        self._hold_reserve()
-        with _translated():
-            self._connection = _connect(path)
-            self._prepare()
+        # What exists opens on a full disk too, or keys that fall due would outlive a restart.
+        self._hold_reserve(try_only=path.exists())
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        for _ in range(_READERS):
-            self._readers.put(_connect(path, read_only=True))
+        try:
+            self._open()
+        except StorageFull:
+            self._reserve.unlink(missing_ok=True)
+            self._open()
         self.jobs_added = threading.Condition()
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
@@ -103,6 +104,17 @@ class Database:
             self._readers.get().close()
         self._connection.close()
 
+    def _open(self) -> None:
+        with _translated():
+            self._connection = _connect(self._path)
+            try:
+                self._prepare()
+                while self._readers.qsize() < _READERS:
+                    self._readers.put(_connect(self._path, read_only=True))
+            except BaseException:
+                self._connection.close()
+                raise
+
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT:
@@ -122,7 +134,7 @@ class Database:
         if self._reserve.exists() and self._reserve.stat().st_size == _RESERVE_BYTES:
             return
         try:
-            with self._reserve.open("ab") as file:
+            with storage_full_named(), self._reserve.open("ab") as file:
                 reserve(file.fileno(), _RESERVE_BYTES)
         except StorageFull:
             self._reserve.unlink(missing_ok=True)

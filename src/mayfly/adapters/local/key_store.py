@@ -35,6 +35,8 @@ class SlotKeyStore:
         self._minutes = SlotFile(folder / "minutes.slots", slots)
         self._weeks = SlotFile(folder / "weeks.slots", _WEEK_SLOTS)
         self._erased = _ErasedIds(folder / "erased.ids")
+        # A destruction that was cut off after its keys went is finished here.
+        self._erased.forget([minute for minute in self._erased.by_minute if minute not in self._minutes.keys])
 
     def provide(self, first: Minute, last: Minute) -> int:
         with self._lock:

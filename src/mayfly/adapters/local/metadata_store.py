@@ -180,7 +180,7 @@ class SqliteMetadataStore:
                 " lease_until = NULL WHERE state = 'processing'"
             ).rowcount
 
-        return self._database.write(work)
+        return self._database.purging(work)
 
     def delete(self, image_id: ImageId) -> bool:
         def work(connection: sqlite3.Connection) -> bool:

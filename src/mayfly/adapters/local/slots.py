@@ -51,8 +51,9 @@ class SlotFile:
             if os.fstat(self._descriptor).st_size < HEADER_BYTES:
                 self._make()
             self._check()
+            self._mark = self._stored_mark()
             self.keys = self._load()
-            self._mark = max([self._stored_mark(), *self.keys]) if self.keys else self._stored_mark()
+            self._drop_above_the_mark()
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -65,7 +66,7 @@ class SlotFile:
     def put(self, keys: dict[int, bytes]) -> None:
         """Add keys, whose numbers all lie above the mark; then raise the mark.
 
-        A crash between the two leaves slots above the stored mark; loading counts them in, so none is made twice.
+        Nobody learns a key before its mark is durable, so slots above the mark after a crash were never used.
 
         Raises:
             StorageFull: a slot is still taken by an older number; nothing was written.
@@ -120,6 +121,11 @@ class SlotFile:
             if stored and zlib.crc32(body[offset : offset + 40]) == checksum:
                 keys[stored - 1] = key
         return keys
+
+    def _drop_above_the_mark(self) -> None:
+        """A power cut while keys were added may have kept any of them: raising the mark to the greatest would leave
+        holes, minutes without a key for good."""
+        self.destroy([number for number in self.keys if number > self._mark])
 
     def _stored_mark(self) -> int:
         stored, checksum = _MARK.unpack(os.pread(self._descriptor, _MARK.size, _MARK_AT))

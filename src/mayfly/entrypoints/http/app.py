@@ -5,6 +5,7 @@ from typing import cast
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from mayfly import __version__
 from mayfly.entrypoints.http import images, service
@@ -47,8 +48,16 @@ def create_app(stages: Stages) -> FastAPI:
 async def _on_http_error(request: Request, fault: Exception) -> Response:
     fault = cast("HTTPException", fault)
     if fault.status_code == WRONG_METHOD.status:
-        return problem_response(WRONG_METHOD, f"{request.method} is not for this route", fault.headers)
+        allowed = ", ".join(_methods_at(request))
+        detail = f"{request.method} is not for this route; it takes {allowed}"
+        return problem_response(WRONG_METHOD, detail, {"Allow": allowed})
     return problem_response(NO_ROUTE, "see /openapi.json for the routes there are")
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Every method this path takes. (The framework names those of one route alone.)"""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods})
 
 
 async def _on_invalid(_: Request, fault: Exception) -> Response:
