@@ -43,7 +43,9 @@ class Photos:
         folder = os.environ.get("PHOTOS")
         if not folder:
             return [self.photo]
-        found = [path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
+        found = [
+            path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")
+        ]
         found = [body for body in found if len(body) <= _MOST_BYTES and _pixels(body) >= _LEAST_PIXELS]
         if not found:
             raise SystemExit(f"PHOTOS={folder}: no JPEG there has 8 megapixels or more and 10 MiB or less")

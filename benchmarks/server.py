@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,7 @@ class Server:
         # A worker that a benchmark has stopped could not end by itself.
         for worker in self.workers() if self._process.poll() is None else ():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, 18)
+                os.kill(worker, signal.SIGCONT)
         self._process.terminate()
         try:
             self._process.wait(20)

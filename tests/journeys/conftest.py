@@ -52,3 +52,20 @@ def small() -> bytes:
     picture = (pyvips.Image.xyz(64, 48)[0] * 4).bandjoin([128, 200]).cast("uchar").copy(interpretation="srgb")
     buffer: bytes = picture.jpegsave_buffer(Q=80)
     return buffer
+
+
+LABELS = """
+[labels]
+site = "fact"
+customer = "personal"
+"""
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for a whole module, with a label of each kind declared. Tests leave it as quiet as they found it."""
+    server = Server(tmp_path_factory.mktemp("door"), options=("--workers", "1"), config=LABELS)
+    try:
+        yield server.start()
+    finally:
+        server.close()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+
 from support.server import PATIENCE_SECONDS, Server, until
 
 TABLES = ("images", "jobs", "dead_letters", "reservations")
@@ -93,7 +94,7 @@ class RawConnection:
             received += self._more()
         head, _, body = received.partition(b"\r\n\r\n")
         status_line, *lines = head.decode("latin-1").split("\r\n")
-        headers = httpx.Headers([tuple(line.split(": ", 1)) for line in lines])  # type: ignore[misc]
+        headers = httpx.Headers([(name, value) for name, _, value in (line.partition(": ") for line in lines)])
         while len(body) < int(headers["content-length"]):
             body += self._more()
         return httpx.Response(int(status_line.split(" ")[1]), headers=headers, content=body)

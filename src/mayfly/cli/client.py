@@ -11,7 +11,6 @@ from urllib.parse import quote
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 _TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 _POLL_SECONDS = 0.1
@@ -259,19 +258,14 @@ def _progress() -> Progress:
 
 
 def _table(items: list[dict[str, Any]]) -> None:
+    """One line an image, columns aligned. Never cut to the terminal's width: an id has to be whole to be used."""
     if not items:
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "state", "type", "KiB", "received", "expires"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "KiB" else "left")
+    rows = [("id", "state", "type", "KiB", "received", "expires")]
     for item in items:
         state = item["state"] if item["reason"] is None else f"{item['state']} ({item['reason']})"
-        table.add_row(
-            item["id"],
-            state,
-            item["media_type"].removeprefix("image/"),
-            f"{item['bytes'] / 1024:.0f}",
-            item["received_at"],
-            item["expires_at"],
-        )
-    out.print(table)
+        kind, size = item["media_type"].removeprefix("image/"), f"{item['bytes'] / 1024:.0f}"
+        rows.append((item["id"], state, kind, size, item["received_at"], item["expires_at"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

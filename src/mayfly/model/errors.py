@@ -20,7 +20,7 @@
     │   └── KeyDestroyed        the minute's key no longer exists
     ├── Conflict                a transition that the state does not allow
     │   ├── AlreadyExists       an object or a record that may be made only once
-    │   └── LeaseLost           the claim belongs to somebody else by now
+    │   └── LeaseLost           the claim, the job or the key belongs to somebody else by now
     ├── Unopenable              a sealed object that was altered, cut, moved, or is under another key
     ├── Rejected                the image is at fault; only decoding could tell. Not retried
     ├── AttemptFailed           we are at fault, or a step is; retried while attempts are left
@@ -118,7 +118,7 @@ class AlreadyExists(Conflict):
 
 
 class LeaseLost(Conflict):
-    """The claim expired or belongs to somebody else."""
+    """The claim, the job or the key belongs to somebody else by now."""
 
 
 class Unopenable(MayflyError):

@@ -124,6 +124,8 @@ class MetadataStore(Protocol):
     def settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
         """End a claim; the record as it stands afterwards. One conditional write.
 
+        A lease that ran out still settles, as long as nobody took the image since.
+
         Raises:
             Expired, NotFound: as `get`; nothing is written: what was purged or erased stays so.
             LeaseLost: the token is not the present one.
@@ -141,11 +143,13 @@ class MetadataStore(Protocol):
 
     def give_back_all(self) -> int:
         """Give back every lease and every unfinished reservation, uncounted: the owner that held them is gone.
-        Called by an owner that starts, before anyone else writes. Returns how many leases."""
+        Delivered jobs become visible at once, and their receipts end. Called by an owner that starts, before anyone
+        else writes. Returns how many leases."""
         ...
 
     def delete(self, image_id: ImageId) -> bool:
-        """Remove record and job. A reservation stays, so that its repeat finds the erased id. False: no record."""
+        """Remove record, job and dead letter; a reservation stays, so that its repeat finds the erased id.
+        False: no record."""
         ...
 
     def due_minutes(self, through: Minute) -> list[Minute]:

@@ -11,7 +11,7 @@ _SRGB_IN_UTF16 = b"\0s\0R\0G\0B"
 def understood(image: Any) -> bool:
     """Whether the bands have a meaning as colour (those of a multispectral TIFF have none)."""
     bands = _BANDS.get(image.interpretation, 0)
-    return bands <= image.bands <= bands + 1
+    return bool(bands <= image.bands <= bands + 1)
 
 
 def conversion(image: Any) -> dict[str, str]:

@@ -20,10 +20,9 @@ from mayfly.processing.engine import LOADERS
 from mayfly.processing.limits import Limits
 from mayfly.processing.picture import Picture, Size
 
-# libjpeg can leave out detail while it decodes, by these factors. The result may be a little smaller than what is
-# wanted: enlarging by 3 % is not seen, and saves decoding four times the pixels.
+# libjpeg can leave out detail while it decodes, by these factors. Never so much that it would have to be enlarged
+# again: by a 60th that costs 125 ms of CPU for 2048 px, and what it saves in decoding 12 megapixels is 50.
 _SHRINKS = (8, 4, 2)
-_NEARLY = 0.97
 
 _TURN_THEMSELVES = (MediaType.HEIC, MediaType.AVIF)
 _OUT_OF_MEMORY = re.compile(r"out of memory|insufficient memory|unable to allocate|memory allocation", re.IGNORECASE)
@@ -71,7 +70,7 @@ class Original:
             return _heic(self.data, self.header)
         if self.media_type is MediaType.JPEG:
             for factor in _SHRINKS:
-                if self.size[0] / factor >= wanted[0] * _NEARLY and self.size[1] / factor >= wanted[1] * _NEARLY:
+                if all(-(-side // factor) >= least for side, least in zip(self.size, wanted, strict=True)):
                     return _open(self.data, self.media_type, shrink=factor), self.data
         return self.header, self.data
 

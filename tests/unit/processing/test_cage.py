@@ -38,9 +38,12 @@ wire.send(channel, {{"failed": found or answer}})
 def attempt(code: str, before: str = "''") -> str:
     """What became of it: `allowed`, `denied` or `no-memory`; or what `before` found ahead of the cage."""
     command = (sys.executable, "-I", "-c", TAKEN_OVER.format(attempt=code, before=before))
-    with Sandbox(Limits(memory=256 * MIB), (), command) as sandbox, SharedBody.create(4096) as body:
-        with pytest.raises(AttemptFailed) as caught:
-            sandbox.run(body, "image/png")
+    with (
+        Sandbox(Limits(memory=256 * MIB), (), command) as sandbox,
+        SharedBody.create(4096) as body,
+        pytest.raises(AttemptFailed) as caught,
+    ):
+        sandbox.run(body, "image/png")
     return str(caught.value)
 
 

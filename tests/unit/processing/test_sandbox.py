@@ -79,9 +79,9 @@ def test_colours_and_depths_that_need_more_machinery_are_decoded_in_the_cage(
 
 def test_every_format_is_written_in_the_cage(pictures: SimpleNamespace) -> None:
     raw = {name: {"steps": ["orient", {"encode": {"format": name}}]} for name in ("jpeg", "png", "webp", "avif")}
-    with Sandbox(Limits(), parse_recipes(raw)) as sandbox:
-        with run(sandbox, pictures.encoded(pictures.photo(), "png"), "png") as outcome:
-            assert [one.media_type for one in outcome.pictures] == [f"image/{name}" for name in raw]
+    data = pictures.encoded(pictures.photo(), "png")
+    with Sandbox(Limits(), parse_recipes(raw)) as sandbox, run(sandbox, data, "png") as outcome:
+        assert [one.media_type for one in outcome.pictures] == [f"image/{name}" for name in raw]
 
 
 def test_a_picture_past_libvips_disc_threshold_stays_in_memory(sandbox: Sandbox) -> None:
@@ -94,7 +94,7 @@ def test_a_rejection_names_its_reason_and_costs_the_worker(sandbox: Sandbox, pic
     data = pictures.encoded(pictures.photo(), "jpeg")
     run(sandbox, data, "jpeg").close()
     before = sandbox.pid
-    with pytest.raises(Rejected, match="^truncated$"):
+    with pytest.raises(Rejected, match=r"^truncated$"):
         run(sandbox, data[:-500], "jpeg")
     assert sandbox.pid is None
     run(sandbox, data, "jpeg").close()
@@ -113,7 +113,7 @@ def test_a_rejection_names_its_reason_and_costs_the_worker(sandbox: Sandbox, pic
 def test_bombs_are_rejected_through_the_sandbox(
     made: Callable[[SimpleNamespace], bytes], kind: str, reason: str, sandbox: Sandbox, pictures: SimpleNamespace
 ) -> None:
-    with pytest.raises(Rejected, match=f"^{reason}$"):
+    with pytest.raises(Rejected, match=rf"^{reason}$"):
         run(sandbox, made(pictures), kind)
 
 
@@ -135,7 +135,7 @@ def test_a_worker_killed_in_mid_run_costs_one_attempt_and_is_replaced(
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
-    with pytest.raises(WorkerDied, match="^worker-died$"):
+    with pytest.raises(WorkerDied, match=r"^worker-died$"):
         run(sandbox, data, "jpeg")
     run(sandbox, data, "jpeg").close()
     assert sandbox.pid != pid
@@ -157,7 +157,7 @@ def test_a_worker_past_its_time_is_killed(recipes: tuple[Recipe, ...], pictures:
         pid = sandbox.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(WorkerOverdue, match="^worker-overdue$"):
+        with pytest.raises(WorkerOverdue, match=r"^worker-overdue$"):
             run(sandbox, pictures.encoded(pictures.photo(), "jpeg"), "jpeg")
         assert not alive(pid)
 
@@ -171,7 +171,7 @@ def test_a_worker_out_of_memory_fails_the_attempt(recipes: tuple[Recipe, ...]) -
 def test_more_output_than_there_is_room_for_fails_the_attempt(
     recipes: tuple[Recipe, ...], pictures: SimpleNamespace
 ) -> None:
-    with Sandbox(Limits(output=1_000), recipes) as sandbox, pytest.raises(AttemptFailed, match="^output-too-large$"):
+    with Sandbox(Limits(output=1_000), recipes) as sandbox, pytest.raises(AttemptFailed, match=r"^output-too-large$"):
         run(sandbox, pictures.encoded(pictures.photo(), "jpeg"), "jpeg")
 
 
@@ -325,7 +325,7 @@ def test_the_honest_reply_is_believed() -> None:
 )
 def test_a_lie_is_not_believed(path: tuple[Any, ...], value: Any) -> None:
     with liar(says(changed(path, value))) as sandbox:
-        with pytest.raises(WorkerDied, match="^worker-unbelievable$"):
+        with pytest.raises(WorkerDied, match=r"^worker-unbelievable$"):
             run(sandbox, b"x", "png")
         assert sandbox.pid is None
 
@@ -334,7 +334,7 @@ def test_a_lie_is_not_believed(path: tuple[Any, ...], value: Any) -> None:
     "reply", [{"rejected": "<b>"}, {"rejected": ["corrupt"]}, {"failed": "A b"}, {"failed": 1}, {}]
 )
 def test_neither_is_a_reason_nobody_knows(reply: dict[str, Any]) -> None:
-    with liar(says(reply)) as sandbox, pytest.raises(WorkerDied, match="^worker-unbelievable$"):
+    with liar(says(reply)) as sandbox, pytest.raises(WorkerDied, match=r"^worker-unbelievable$"):
         run(sandbox, b"x", "png")
 
 

@@ -48,7 +48,8 @@ class SlotFile:
         self._count = count
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(self._descriptor).st_size < HEADER_BYTES:
+            # The header is written last: a file without one was never used.
+            if not any(os.pread(self._descriptor, _HEADER.size, 0)):
                 self._make()
             self._check()
             self._mark = self._stored_mark()
@@ -99,8 +100,9 @@ class SlotFile:
 
     def _make(self) -> None:
         reserve(self._descriptor, HEADER_BYTES + self._count * SLOT_BYTES)
-        os.pwrite(self._descriptor, _HEADER.pack(_MAGIC, FORMAT, self._count), 0)
         self._store_mark(-1)
+        os.pwrite(self._descriptor, _HEADER.pack(_MAGIC, FORMAT, self._count), 0)
+        sync_data(self._descriptor)
         sync_folder(self._path.parent)
 
     def _check(self) -> None:

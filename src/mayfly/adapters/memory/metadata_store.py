@@ -90,12 +90,14 @@ class MemoryMetadataStore:
         with self.tables.changed:
             self.tables.refuse_due(reservation.image_id)
             now = self.tables.clock.now()
+            for key in (reservation.key, *reservation.aliases):
+                other = self.tables.reservations.get(key)
+                if other and other.image_id != reservation.image_id:
+                    if other.kept and now < other.image_id.expires_at:
+                        return other.image_id
+                    if not other.kept and now < other.until:
+                        raise InFlight("a request with the same idempotency key is still under way")
             row = self.tables.reservations.get(reservation.key)
-            if row and row.image_id != reservation.image_id:
-                if row.kept and now < row.image_id.expires_at:
-                    return row.image_id
-                if not row.kept and now < row.until:
-                    raise InFlight("a request with the same idempotency key is still under way")
             if row is None or not row.kept or row.image_id != reservation.image_id:
                 self.tables.reservations[reservation.key] = ReservationRow(reservation.image_id, until)
             return reservation.image_id

@@ -4,11 +4,11 @@ from typing import cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from mayfly import __version__
-from mayfly.entrypoints.http import images, service
+from mayfly.entrypoints.http import console, images, service
 from mayfly.entrypoints.http.access import Guard
 from mayfly.entrypoints.http.errors import (
     INTERNAL,
@@ -23,6 +23,9 @@ from mayfly.entrypoints.http.service import NotJson, on_not_json
 from mayfly.entrypoints.http.stages import Stages
 from mayfly.model.errors import InvalidRequest, MayflyError
 
+ROUTERS = (images.router, service.router, console.router)
+"""Every route there is, but `/openapi.json`, which is made from them."""
+
 
 def create_app(stages: Stages) -> FastAPI:
     app = FastAPI(
@@ -35,8 +38,8 @@ def create_app(stages: Stages) -> FastAPI:
     )
     app.state.stages = stages
     app.add_middleware(Guard)
-    app.include_router(images.router)
-    app.include_router(service.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(MayflyError, on_mayfly_error)
     app.add_exception_handler(NotJson, on_not_json)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -56,8 +59,9 @@ async def _on_http_error(request: Request, fault: Exception) -> Response:
 
 def _methods_at(request: Request) -> list[str]:
     """Every method this path takes. (The framework names those of one route alone.)"""
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in routes for method in route.methods})
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    here = [route for route in routes if route.path_regex.match(request.url.path)]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 async def _on_invalid(_: Request, fault: Exception) -> Response:

@@ -1,0 +1,37 @@
+"""Processes under test: whether they live, and workers caught while they hold an image."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from support.server import Server, until
+
+
+def alive(pid: int) -> bool:
+    """Whether it still runs. One that only waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def the_worker(server: Server) -> int:
+    """The process of a server's only worker."""
+    workers: list[int] = until(server.children, "a worker process")
+    assert len(workers) == 1
+    return workers[0]
+
+
+def hold(server: Server, body: bytes, **parameters: str) -> tuple[dict[str, Any], int]:
+    """Upload an image into the hands of the server's only worker, which is stopped: the image and the worker's pid.
+
+    A worker is started when first needed, so another image is processed before.
+    """
+    server.until_state(server.upload(body)["id"], "processed")
+    worker = the_worker(server)
+    os.kill(worker, signal.SIGSTOP)
+    image = server.upload(body, **parameters)
+    server.until_state(image["id"], "processing")
+    return image, worker
