@@ -37,15 +37,15 @@ _MOST_RATIO = 1.2
 
 def run(photos: Photos, folder: Path) -> list[Figure]:
     how = {"workers": "1", "worker_seconds": "600"}
-    with Server(folder / "empty", **how) as empty, Server(folder / "full", **how) as full:
-        with Client(empty.url) as to_empty, Client(full.url) as to_full:
-            for server, client in ((empty, to_empty), (full, to_full)):
-                _occupy(server, client, photos.tiny)
-                for _ in range(_PAGE):
-                    client.upload(photos.tiny)
-            _add_jobs(full, folder)
-            pairs = {"upload": [_both(to_empty, to_full, photos.small, number) for number in range(_ROUNDS)]}
-            pairs["ls"] = [_both(to_empty, to_full, None, number) for number in range(_ROUNDS)]
+    empty, full = Server(folder / "empty", **how), Server(folder / "full", **how)
+    with empty, full, Client(empty.url) as to_empty, Client(full.url) as to_full:
+        for server, client in ((empty, to_empty), (full, to_full)):
+            _occupy(server, client, photos.tiny)
+            for _ in range(_PAGE):
+                client.upload(photos.tiny)
+        _add_jobs(full, folder)
+        pairs = {"upload": [_both(to_empty, to_full, photos.small, number) for number in range(_ROUNDS)]}
+        pairs["ls"] = [_both(to_empty, to_full, None, number) for number in range(_ROUNDS)]
     names = {"upload": f"{len(photos.small) / 1e3:.0f} KB acknowledged", "ls": "GET /v1/images"}
     return [
         Figure(

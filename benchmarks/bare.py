@@ -1,6 +1,6 @@
 """Yardsticks: the least that the disk and libvips can do.
 
-Run as a program it is the bare recipe: reads lines `FILE TIMES` and answers each with the CPU it took, in ms.
+Run as a program it is the bare recipe: reads lines `TIMES LEAST FILE` and answers each with the CPU it took, in ms.
 """
 
 import os
@@ -14,7 +14,6 @@ from typing import Any, Self
 
 _SIDES = ((2048, "jpeg"), (1024, "jpeg"), (256, "webp"))
 _SHRINKS = (8, 4, 2)
-_NEARLY = 0.97
 _QUALITY = 80
 _WEBP_EFFORT = 4
 
@@ -50,10 +49,11 @@ class BareRecipe:
         )
         return self
 
-    def cpu_ms(self, photo: Path, times: int) -> float:
+    def cpu_ms(self, photo: Path, times: int, least: float) -> float:
+        """`least`: how much of the largest rendition's size the decoder must leave; below 1 it may come out smaller."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{times} {photo}\n")
+        self._process.stdin.write(f"{times} {least} {photo}\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())
 
@@ -63,10 +63,10 @@ class BareRecipe:
         self._process.communicate()
 
 
-def renditions(pyvips: Any, body: bytes) -> list[bytes]:
+def renditions(pyvips: Any, body: bytes, least: float) -> list[bytes]:
     header = pyvips.Image.new_from_buffer(body, "", access="sequential", fail_on="error")
     longest = max(header.width, header.height)
-    shrink = next((factor for factor in _SHRINKS if longest / factor >= _SIDES[0][0] * _NEARLY), 1)
+    shrink = next((factor for factor in _SHRINKS if longest / factor >= _SIDES[0][0] * least), 1)
     image = pyvips.Image.jpegload_buffer(body, shrink=shrink, access="sequential", fail_on="error")
     made = []
     for side, suffix in _SIDES:
@@ -83,11 +83,11 @@ def _main() -> None:
 
     pyvips.cache_set_max(0)
     for line in sys.stdin:
-        times, _, path = line.strip().partition(" ")
+        times, least, path = line.strip().split(" ", 2)
         body = Path(path).read_bytes()
         begun = time.process_time()
         for _ in range(int(times)):
-            renditions(pyvips, body)
+            renditions(pyvips, body, float(least))
         print((time.process_time() - begun) * 1_000, flush=True)
 
 

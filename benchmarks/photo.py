@@ -3,7 +3,11 @@
 CPU of the server and its worker together, all threads, from the claim to the settled record, uploads not counted: the
 only worker is stopped (SIGSTOP) over a tiny picture while the photos are uploaded; then the counters are read, it goes
 on, and they are read again when the log says that all are processed. So whatever the server does meanwhile counts
-against it, the tiny picture too. Between the rounds the bare recipe takes the same photos as often.
+against it, the tiny picture too. In every round the bare recipe takes the same photos as often.
+
+The recipe lets the decoder shrink a photo to no less than 0.97 of the largest rendition. A photo 4032 pixels wide then
+gets 2016 where 2048 are asked for. Mayfly gives what was asked for, so it is held against the recipe that does, too;
+the other is printed beside it.
 """
 
 import os
@@ -18,45 +22,47 @@ from benchmarks.photos import Photos
 from benchmarks.server import Server
 
 _ROUNDS = 6
-_PHOTOS_A_ROUND = 12
+_PHOTOS_A_ROUND = 10
 _MOST_RATIO = 1.2
+_EXACT, _SHORT = 1.0, 0.97
 
 
 def run(photos: Photos, folder: Path) -> list[Figure]:
-    bodies = photos.chosen
-    each = -(-_PHOTOS_A_ROUND // len(bodies))
-    files = [folder / f"{number}.jpg" for number in range(len(bodies))]
+    # Waiting under SIGSTOP is not what the worker's time limit is for.
+    server = Server(folder / "server", workers="1", worker_seconds="600")
+    with server, Client(server.url) as client, BareRecipe() as recipe:
+        sets = photos.sets.items()
+        return [
+            figure for name, bodies in sets for figure in _measure(name, bodies, photos.tiny, recipe, client, server)
+        ]
+
+
+def _measure(
+    name: str, bodies: list[bytes], tiny: bytes, recipe: BareRecipe, client: Client, server: Server
+) -> list[Figure]:
+    files = [server.folder / f"{number}.jpg" for number in range(len(bodies))]
     for file, body in zip(files, bodies, strict=True):
         file.write_bytes(body)
-    ours, bare, in_owner = [], [], []
-    # Waiting under SIGSTOP is not what the worker's time limit is for.
-    with Server(folder / "server", workers="1", worker_seconds="600") as server, BareRecipe() as recipe:
-        with Client(server.url) as client:
-            _warm(server, client, bodies)
-            for _ in range(_ROUNDS):
-                count = each * len(bodies)
-                owner, worker = _round(server, client, bodies * each, photos.tiny)
-                ours.append((owner + worker) / count)
-                in_owner.append(owner / count)
-                bare.append(sum(recipe.cpu_ms(file, each) for file in files) / count)
-    # The first round warms the recipe's process up too.
+    each = -(-_PHOTOS_A_ROUND // len(bodies))
+    count = each * len(bodies)
+    ours, owners = [], []
+    bare: dict[float, list[float]] = {_EXACT: [], _SHORT: []}
+    done = server.processed()
+    client.upload(bodies[0])
+    server.until_processed(done + 1)
+    for _ in range(_ROUNDS):
+        owner, worker = _round(server, client, bodies * each, tiny)
+        ours.append((owner + worker) / count)
+        owners.append(owner / count)
+        for least, spent in bare.items():
+            spent.append(sum(recipe.cpu_ms(file, each, least) for file in files) / count)
+    # The first round warms both up.
+    total, exact, short = (median(spent[1:]) for spent in (ours, bare[_EXACT], bare[_SHORT]))
     return [
-        Figure(
-            "CPU a photo, all told",
-            median(ours[1:]),
-            "ms",
-            "the bare recipe in libvips",
-            median(bare[1:]),
-            most_ratio=_MOST_RATIO,
-        ),
-        Figure("  of that in the server: open, seal, store", median(in_owner[1:]), "ms"),
+        Figure(f"CPU a photo, {name}", total, "ms", "the bare recipe", exact, most_ratio=_MOST_RATIO),
+        Figure("  the same", total, "ms", "the bare recipe, up to 3 % too small", short),
+        Figure("  of it in the server: open, seal, store", median(owners[1:]), "ms"),
     ]
-
-
-def _warm(server: Server, client: Client, bodies: list[bytes]) -> None:
-    for body in bodies:
-        client.upload(body)
-    server.until_processed(len(bodies))
 
 
 def _round(server: Server, client: Client, bodies: list[bytes], tiny: bytes) -> tuple[float, float]:

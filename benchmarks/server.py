@@ -33,6 +33,7 @@ class Server:
     def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         """`folder`: holds data and keys; one used before makes this a second start. `settings`: by name."""
         folder.mkdir(exist_ok=True)
+        self.folder = folder
         self.data = folder / "data"
         self._log = folder / "log.jsonl"
         folders = ("--data", str(self.data), "--keys", str(folder / "keys"))
@@ -70,8 +71,6 @@ class Server:
             assert self._process.stdout is not None
             self.url = self._process.stdout.readline().decode().strip()
             self.first_line_ms = (time.perf_counter() - begun) * 1_000
-            if not self.url:
-                raise RuntimeError(f"the server printed no address: {self._log.read_text()[-2_000:]}")
             until(self._ready, "readiness", every=0.002)
             self.ready_ms = (time.perf_counter() - begun) * 1_000
         except BaseException:
@@ -85,6 +84,8 @@ class Server:
         self._stop()
 
     def _ready(self) -> bool:
+        if not self.url:
+            raise RuntimeError(f"the server printed no address: {self._log.read_text()[-2_000:]}")
         return httpx.get(f"{self.url}/readyz", timeout=10, trust_env=False).status_code == httpx.codes.OK
 
     def _stop(self) -> None:

@@ -48,7 +48,7 @@ def measure(picture: Picture) -> Findings:
     image = picture.image.flatten(background=255) if alpha else picture.image
     grid = bytes(image.thumbnail_image(_GRID[0], height=_GRID[1], size="force", no_rotate=True).write_to_memory())
     pixels = list(zip(grid[0::3], grid[1::3], grid[2::3], strict=True))
-    luma = [sum(weight * value for weight, value in zip(_LUMA, pixel, strict=True)) for pixel in pixels]
+    luma = [_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue for red, green, blue in pixels]
     return Findings(
         alpha=alpha,
         dominant_colour=dominant_colour(pixels),

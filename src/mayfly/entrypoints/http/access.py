@@ -37,7 +37,9 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
 }
 """Which role may call which route. A route that is not here is refused to all; a test holds the two together."""
 
-OPEN_TO_ALL = frozenset({"/healthz", "/readyz", "/openapi.json", "/problems/{slug}"})
+OPEN_TO_ALL = frozenset(
+    {"/", "/console.css", "/console.js", "/healthz", "/readyz", "/openapi.json", "/problems/{slug}"}
+)
 """Routes that show nothing of any image and need no principal."""
 
 
