@@ -44,6 +44,7 @@ demo: $(CAN_RUN) ## watch images live seven days in a minute (PHOTOS=folder take
 	@exec $(BIN)/mayfly demo $(if $(PHOTOS),--photos "$$PHOTOS") $(ARGS)
 
 test: $(CAN_WORK) ## run every test but the chaos campaign (ARGS="-k name" narrows)
+	@scripts/system.sh || true
 	@exec $(BIN)/python -m pytest -m "not chaos" $(ARGS)
 
 chaos: $(CAN_WORK) ## kill processes under load, 50 rounds (MAYFLY_CHAOS_ROUNDS=n changes that)

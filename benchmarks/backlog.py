@@ -37,15 +37,11 @@ _MOST_RATIO = 1.2
 
 def run(photos: Photos, folder: Path) -> list[Figure]:
     how = {"workers": "1", "worker_seconds": "600"}
-    empty, full = Server(folder / "empty", **how), Server(folder / "full", **how)
-    with empty, full, Client(empty.url) as to_empty, Client(full.url) as to_full:
-        for server, client in ((empty, to_empty), (full, to_full)):
-            _occupy(server, client, photos.tiny)
-            for _ in range(_PAGE):
-                client.upload(photos.tiny)
+    with Server(folder / "empty", **how) as empty, Server(folder / "full", **how) as full:
+        for server in (empty, full):
+            _occupy(server, photos.tiny)
         _add_jobs(full, folder)
-        pairs = {"upload": [_both(to_empty, to_full, photos.small, number) for number in range(_ROUNDS)]}
-        pairs["ls"] = [_both(to_empty, to_full, None, number) for number in range(_ROUNDS)]
+        pairs = _measure(empty, full, photos.small)
     names = {"upload": f"{len(photos.small) / 1e3:.0f} KB acknowledged", "ls": "GET /v1/images"}
     return [
         Figure(
@@ -60,13 +56,21 @@ def run(photos: Photos, folder: Path) -> list[Figure]:
     ]
 
 
-def _occupy(server: Server, client: Client, tiny: bytes) -> None:
-    """Let the worker start, stop it, and give its owner something to wait for."""
-    client.upload(tiny)
-    server.until_processed(1)
-    [worker] = server.workers()
-    os.kill(worker, signal.SIGSTOP)
-    client.upload(tiny)
+def _measure(empty: Server, full: Server, body: bytes) -> dict[str, list[tuple[float, float]]]:
+    with Client(empty.url) as to_empty, Client(full.url) as to_full:
+        uploads = [_both(to_empty, to_full, body, number) for number in range(_ROUNDS)]
+        return {"upload": uploads, "ls": [_both(to_empty, to_full, None, number) for number in range(_ROUNDS)]}
+
+
+def _occupy(server: Server, tiny: bytes) -> None:
+    """Let the worker start, stop it, and give its owner something to wait for. Then fill a page of the list."""
+    with Client(server.url) as client:
+        client.upload(tiny)
+        server.until_processed(1)
+        [worker] = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        for _ in range(_PAGE):
+            client.upload(tiny)
 
 
 def _add_jobs(server: Server, folder: Path) -> None:

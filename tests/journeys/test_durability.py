@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from support.processes import hold
 from support.server import MakeServer, Server, until
 

@@ -8,13 +8,16 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
+
 from support.processes import hold
 from support.server import MakeServer, Server, until
 
@@ -113,12 +116,8 @@ def _mounted(folder: Path) -> SmallDisk | None:
             assert holder.stdout is not None
             if holder.stdout.readline().strip() == "mounted":
                 return SmallDisk(holder, folder, user)
-            _end(holder)
+            holder.communicate()
     return None
-
-
-def _end(holder: subprocess.Popen[str]) -> None:
-    holder.communicate()
 
 
 @pytest.fixture
@@ -130,7 +129,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
             pytest.fail(told)
         pytest.skip(told)
     yield found
-    _end(found.holder)
+    # Its input ends, so it does, and the disk with it.
+    found.holder.communicate()
 
 
 @pytest.fixture
@@ -145,8 +145,6 @@ def server(disk: SmallDisk, make_server: MakeServer) -> Server:
 
 
 def minute_of_death(image: dict[str, str]) -> int:
-    from datetime import datetime
-
     return int(datetime.fromisoformat(image["expires_at"]).timestamp()) // 60
 
 
@@ -198,8 +196,6 @@ def test_an_erasure_on_a_full_disk_is_kept_through_a_kill(server: Server, disk: 
 def test_work_on_a_full_disk_is_given_back_uncounted_and_all_heals(
     server: Server, disk: SmallDisk, small: bytes
 ) -> None:
-    import signal
-
     held, worker = hold(server, small)
     waiting = [server.upload(small) for _ in range(3)]
     disk.fill()

@@ -214,9 +214,7 @@ def test_a_worker_killed_under_a_living_owner_costs_its_image_one_attempt(server
 
 
 @pytest.mark.parametrize("kill", [kill_server, kill_all])
-def test_the_death_of_the_owner_costs_no_attempt(
-    server: Server, small: bytes, kill: Callable[[Server], None]
-) -> None:
+def test_the_death_of_the_owner_costs_no_attempt(server: Server, small: bytes, kill: Callable[[Server], None]) -> None:
     image, worker = hold(server, small)
     kill(server)
     done = server.until_state(image["id"], "processed", "failed")

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 import httpx
+
 from support.processes import alive, hold, the_worker
 from support.server import WEEK_SECONDS, MakeServer, Server, until
 
@@ -91,7 +92,7 @@ def test_an_image_whose_workers_all_die_is_failed_with_the_reason(make_server: M
     def ended() -> bool:
         for child in server.children():
             os.kill(child, signal.SIGKILL)
-        return server.image(image["id"])["state"] == "failed"
+        return bool(server.image(image["id"])["state"] == "failed")
 
     until(ended, "the image to be failed")
     failed = server.image(image["id"])

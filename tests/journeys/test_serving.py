@@ -1,6 +1,8 @@
 """What the server gives back: every format it takes, ranges to the byte, lists without gaps."""
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -241,3 +243,13 @@ def test_every_answer_about_an_image_forbids_copies(door: Server, small: bytes) 
     for answer in answers:
         assert answer.headers["cache-control"] == "private, no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+FACTS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "facts.md"
+
+
+def test_the_page_of_facts_describes_every_fact_and_no_other(door: Server, small: bytes) -> None:
+    facts = door.until_state(door.upload(small)["id"], "processed")["facts"]
+    names = {name for name in facts if name != "timings"} | {f"timings.{name}" for name in facts["timings"]}
+    described = re.findall(r"^\| `([a-z_.]+)` \|", FACTS_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(described) == sorted(names)

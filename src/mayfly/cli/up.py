@@ -39,7 +39,7 @@ def up(config: Path | None, options: Mapping[str, Any]) -> None:
             owner.workers.start()
 
         try:
-            serve(create_app(owner.stages), listener, on_listening)
+            serve(create_app(owner.stages), listener, owner.stages.clock, on_listening)
         finally:
             owner.workers.stop(_WORKERS_MAY_TAKE)
             owner.scheduler.stop()

@@ -1,4 +1,7 @@
-"""The scheduler: ticks the clock, sweeps at the end of each minute, makes keys ahead, reconciles by the hour."""
+"""The scheduler: ticks the clock, sweeps at the end of each minute, makes keys ahead, reconciles by the hour.
+
+Two threads: a reconcile looks at everything that lives and may take its time, a sweep may not wait for it.
+"""
 
 import threading
 from collections.abc import Callable
@@ -20,7 +23,7 @@ _RECONCILE_EVERY = 60 * MINUTE
 
 
 class Scheduler:
-    """One thread. `told` hears of each sweep that ended; the first makes the server ready."""
+    """`told` hears of each sweep that left nothing behind; the first makes the server ready."""
 
     def __init__(
         self,
@@ -38,7 +41,10 @@ class Scheduler:
         self._told = told
         self._journal = journal
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._loop, args=(self.round,), name="scheduler", daemon=True),
+            threading.Thread(target=self._loop, args=(self.look_around,), name="reconcile", daemon=True),
+        ]
         self._swept_through: Minute | None = None
         self._retry_at: Ms | None = None
         self._ticked_at: Ms | None = None
@@ -46,11 +52,13 @@ class Scheduler:
         self._held = False
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def round(self) -> None:
         """Whatever is to be done now. Cheap when nothing is."""
@@ -68,8 +76,13 @@ class Scheduler:
         if self._ticked_at is None or now - self._ticked_at >= _TICK_EVERY:
             self._clock.tick()
             self._ticked_at = now
-        if self._reconciled_at is None or now - self._reconciled_at >= _RECONCILE_EVERY:
-            self._reconcile.run()
+
+    def look_around(self) -> None:
+        """Reconcile, if it is time and nothing due is left for the sweep."""
+        now = self._clock.now()
+        due = self._reconciled_at is None or now - self._reconciled_at >= _RECONCILE_EVERY
+        if due and self._swept_through is not None and not self._clock.held():
+            self._reconcile.run(self._stopping.is_set)
             self._reconciled_at = now
 
     def _sweep_is_due(self, now: Ms) -> bool:
@@ -79,7 +92,8 @@ class Scheduler:
         run = self._sweep.run()
         self._swept_through = run.through
         self._retry_at = Ms(now + _RETRY_EVERY) if run.unverified else None
-        self._told(self._clock.now())
+        if not run.unverified:
+            self._told(self._clock.now())
 
     def _make_keys(self, now: Ms) -> None:
         current = minute_of(now)
@@ -90,10 +104,10 @@ class Scheduler:
         except StorageFull as fault:
             self._journal("keys_delayed", reason=str(fault))
 
-    def _run(self) -> None:
+    def _loop(self, task: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             try:
-                self.round()
+                task()
             except MayflyError as fault:
                 self._journal("round_failed", reason=str(fault))
             except Exception as fault:

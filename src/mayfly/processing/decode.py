@@ -70,8 +70,8 @@ class Original:
             return _heic(self.data, self.header)
         if self.media_type is MediaType.JPEG:
             for factor in _SHRINKS:
-                if all(-(-side // factor) >= least for side, least in zip(self.size, wanted, strict=True)):
-                    return _open(self.data, self.media_type, shrink=factor), self.data
+                if all(side // factor >= max(1, least - 1) for side, least in zip(self.size, wanted, strict=True)):
+                    return _at_least(_open(self.data, self.media_type, shrink=factor), wanted), self.data
         return self.header, self.data
 
 
@@ -109,6 +109,14 @@ def _open(data: memoryview, media_type: MediaType, **options: Any) -> Any:
     loader, _ = LOADERS[media_type]
     source = pyvips.Source.new_from_memory(data)
     return getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error", **options)
+
+
+def _at_least(image: Any, size: Size) -> Any:
+    """With its last row or column repeated where that is missing: libvips cuts off what a factor does not divide, so
+    that half of an odd side is one pixel short of what was reckoned."""
+    if image.width >= size[0] and image.height >= size[1]:
+        return image
+    return image.embed(0, 0, max(image.width, size[0]), max(image.height, size[1]), extend="copy")
 
 
 def _heic(data: memoryview, header: Any) -> tuple[Any, Any]:

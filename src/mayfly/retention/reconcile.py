@@ -45,10 +45,15 @@ class Reconcile:
         self._in_flight = in_flight
         self._journal = journal
 
-    def run(self) -> Reconciled:
-        """Look at everything that is not due (what is due is the sweep's), and remove what is orphaned."""
+    def run(self, cancelled: Callable[[], bool] = lambda: False) -> Reconciled:
+        """Look at everything that is not due (what is due is the sweep's), and remove what is orphaned.
+
+        `cancelled` is asked between minutes; what was not looked at is left for the next time.
+        """
         looked, orphans, erased = 0, 0, 0
         for minute in self._objects.minutes():
+            if cancelled():
+                break
             listing = self._objects.listing(minute)
             looked += len(listing)
             orphans += self._remove_orphans(minute, listing)

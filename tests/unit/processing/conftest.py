@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +12,12 @@ import pyvips
 from mayfly.processing.limits import Limits
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, parse_recipes
 from mayfly.processing.sandbox import Sandbox
+from support.heic import heic
 
 RED, GREEN, BLUE, WHITE = [220, 20, 30], [20, 200, 40], [30, 40, 210], [250, 250, 250]
 
 
-def quadrants(width: int = 120, height: int = 80) -> Any:
+def quadrants(width: int = 192, height: int = 128) -> Any:
     """Red and green above blue and white."""
 
     def patch(colour: list[int]) -> Any:
@@ -26,7 +27,7 @@ def quadrants(width: int = 120, height: int = 80) -> Any:
     return pyvips.Image.arrayjoin(rows, across=2).copy(interpretation="srgb").copy_memory()
 
 
-def photo(width: int = 320, height: int = 240, seed: int = 7) -> Any:
+def photo(width: int = 320, height: int = 256, seed: int = 7) -> Any:
     """Soft noise in colour: it compresses about as a photo does."""
     bands = [
         pyvips.Image.gaussnoise(width, height, mean=128, sigma=60, seed=seed + band).gaussblur(2).cast("uchar")
@@ -41,19 +42,19 @@ def with_orientation(image: Any, orientation: int) -> Any:
     return tagged
 
 
-WRITERS = {
+WRITERS: dict[str, Callable[[Any], bytes]] = {
     "jpeg": lambda image: image.jpegsave_buffer(Q=92),
     "png": lambda image: image.pngsave_buffer(),
     "webp": lambda image: image.webpsave_buffer(Q=92),
     "gif": lambda image: image.gifsave_buffer(),
     "tiff": lambda image: image.tiffsave_buffer(),
     "avif": lambda image: image.heifsave_buffer(compression="av1", Q=80, effort=0),
+    "heic": heic,
 }
 
 
 def encoded(image: Any, kind: str) -> bytes:
-    data: bytes = WRITERS[kind](image)
-    return data
+    return WRITERS[kind](image)
 
 
 def animation(kind: str, frames: int = 3) -> bytes:
@@ -96,7 +97,18 @@ def decoded(data: bytes) -> Any:
 
 @pytest.fixture(scope="session")
 def pictures() -> SimpleNamespace:
-    makers = (quadrants, photo, with_orientation, encoded, animation, gif_of_frames, gif_of_size, png_of_size, decoded)
+    makers = (
+        heic,
+        quadrants,
+        photo,
+        with_orientation,
+        encoded,
+        animation,
+        gif_of_frames,
+        gif_of_size,
+        png_of_size,
+        decoded,
+    )
     colours = {"red": RED, "green": GREEN, "blue": BLUE, "white": WHITE}
     return SimpleNamespace(**{maker.__name__: maker for maker in makers}, **colours)
 

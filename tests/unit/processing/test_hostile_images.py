@@ -12,7 +12,7 @@ from mayfly.processing.limits import Limits
 from mayfly.processing.pipeline import process
 from mayfly.processing.recipe import Recipe
 
-EVERY_KIND = ("jpeg", "png", "webp", "gif", "tiff", "avif")
+EVERY_KIND = ("jpeg", "png", "webp", "gif", "tiff", "avif", "heic")
 BROKEN = {"truncated", "corrupt"}
 
 
@@ -162,7 +162,7 @@ def test_a_picture_in_no_known_colours_is_unsupported(recipes: tuple[Recipe, ...
 def test_flipped_bytes_never_do_worse_than_a_rejection(
     kind: str, pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
 ) -> None:
-    data = bytearray(pictures.encoded(pictures.photo(160, 120), kind))
+    data = bytearray(pictures.encoded(pictures.photo(160, 128), kind))
     for place in range(0, len(data), max(1, len(data) // 60)):
         changed = bytearray(data)
         changed[place] ^= 0xFF

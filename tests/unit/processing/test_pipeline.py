@@ -11,7 +11,7 @@ from mayfly.processing.limits import Limits
 from mayfly.processing.pipeline import Made, Result, process
 from mayfly.processing.recipe import Recipe, parse_recipes
 
-EVERY_KIND = ("jpeg", "png", "webp", "gif", "tiff", "avif")
+EVERY_KIND = ("jpeg", "png", "webp", "gif", "tiff", "avif", "heic")
 TURNS: dict[int, tuple[str, ...]] = {
     # How an upright picture has to be laid down so that EXIF orientation n stands it up again.
     1: (),
@@ -112,8 +112,32 @@ def test_an_avif_that_turns_itself_is_not_turned_twice(
     data = pictures.encoded(pictures.with_orientation(image, orientation), "avif")
     assert b"irot" in data
     result = run(data, "avif", recipes)
-    assert (result.facts["width"], result.facts["height"]) == (120, 80)
+    assert (result.facts["width"], result.facts["height"]) == (192, 128)
     assert_upright(pictures.decoded(result.renditions[0].data), pictures)
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_heic_that_turns_itself_is_not_turned_twice(
+    turn: int, pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
+) -> None:
+    image = pictures.quadrants()
+    for _ in range(turn):
+        image = image.rot90()
+    result = run(pictures.heic(image, turn=turn), "heic", recipes)
+    assert (result.facts["width"], result.facts["height"]) == (192, 128)
+    assert_upright(pictures.decoded(result.renditions[0].data), pictures)
+
+
+@pytest.mark.parametrize("shape", [(4096, 2731), (4095, 2731), (8191, 300), (2049, 1025), (2100, 1001)])
+def test_shrinking_while_decoding_leaves_size_and_edges_right(
+    shape: tuple[int, int], pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
+) -> None:
+    image = pictures.quadrants(64, 64).resize(shape[0] / 64, vscale=shape[1] / 64, kernel="nearest")
+    image = image.embed(0, 0, *shape, extend="copy")
+    large = run(image.jpegsave_buffer(Q=90), "jpeg", recipes).renditions[2]
+    assert (large.width, large.height) == (2048, round(shape[1] * 2048 / shape[0]))
+    pixels = pictures.decoded(large.data)
+    assert near(pixels.getpoint(large.width - 1, large.height - 1), pictures.white)
 
 
 def test_without_the_orient_step_the_picture_stays_as_stored(pictures: SimpleNamespace) -> None:
@@ -267,7 +291,7 @@ def test_a_rendition_does_not_depend_on_which_others_are_made(pictures: SimpleNa
 def test_facts_are_made_even_without_renditions(pictures: SimpleNamespace) -> None:
     result = run(pictures.encoded(pictures.quadrants(), "png"), "png", ())
     assert result.renditions == ()
-    assert result.facts["width"] == 120
+    assert result.facts["width"] == 192
 
 
 def test_too_large_a_side_for_the_format_is_our_fault_not_the_images(pictures: SimpleNamespace) -> None:

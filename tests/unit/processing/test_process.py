@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support.house import Crash, Failing, House
 
 from mayfly.model.address import Address
 from mayfly.model.errors import (
@@ -33,6 +32,7 @@ from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.shared_body import SharedBody
 from mayfly.retention.erase import Erasure
 from mayfly.vault.vault import Vault
+from support.house import Crash, Failing, House
 
 ATTEMPTS = 3
 LEASE_MS = 60 * SECOND
@@ -73,16 +73,16 @@ class Workshop(House):
         self.stopping = threading.Event()
 
     def processing(self, metadata: object = None, queue: object = None, objects: object = None) -> Processing:
-        store = cast(ObjectStore, objects or self.objects)
+        store = cast("ObjectStore", objects or self.objects)
         stores = Stores(
             Vault(store, self.keys, self.clock),
             store,
-            cast(MetadataStore, metadata or self.metadata),
-            cast(WorkQueue, queue or self.queue),
+            cast("MetadataStore", metadata or self.metadata),
+            cast("WorkQueue", queue or self.queue),
             self.keys,
             self.clock,
         )
-        sandbox = cast(Sandbox, self.sandbox)
+        sandbox = cast("Sandbox", self.sandbox)
         return Processing(stores, sandbox, ATTEMPTS, LEASE_MS, self.told, self.stopping)
 
     def run(self, **instead: object) -> bool:
@@ -331,9 +331,7 @@ STEPS = [("metadata", 1), ("metadata", 2), ("queue", 1), ("queue", 2), *(("objec
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("port", "step"), STEPS)
-def test_a_crash_at_any_step_ends_as_if_there_had_been_none(
-    shop: Workshop, port: str, step: int, after: bool
-) -> None:
+def test_a_crash_at_any_step_ends_as_if_there_had_been_none(shop: Workshop, port: str, step: int, after: bool) -> None:
     image_id = shop.admit()
     with pytest.raises(Crash):
         shop.run(**{port: Failing(getattr(shop, port), at=step, after=after)})

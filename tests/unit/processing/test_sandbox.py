@@ -43,18 +43,18 @@ def await_truth(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "tiff", "avif"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "tiff", "avif", "heic"])
 def test_every_type_is_decoded_in_the_cage(kind: str, sandbox: Sandbox, pictures: SimpleNamespace) -> None:
-    with run(sandbox, pictures.encoded(pictures.photo(700, 500), kind), kind) as outcome:
+    with run(sandbox, pictures.encoded(pictures.photo(704, 512), kind), kind) as outcome:
         assert [(one.name, one.media_type, one.width, one.height) for one in outcome.pictures] == [
-            ("thumb", "image/webp", 256, 183),
-            ("preview", "image/jpeg", 700, 500),
-            ("large", "image/jpeg", 700, 500),
+            ("thumb", "image/webp", 256, 186),
+            ("preview", "image/jpeg", 704, 512),
+            ("large", "image/jpeg", 704, 512),
         ]
         for one, recipe in zip(outcome.pictures, sandbox.recipes, strict=True):
             assert one.recipe == recipe.hash
             assert pictures.decoded(bytes(one.data)).width == one.width
-        assert (outcome.facts["format"], outcome.facts["width"], outcome.facts["height"]) == (kind, 700, 500)
+        assert (outcome.facts["format"], outcome.facts["width"], outcome.facts["height"]) == (kind, 704, 512)
         assert len(outcome.phash) == 8
         assert set(outcome.timings) == {"decode", "resize", "encode", "facts"}
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from support.house import Failing, House
 
 from mayfly.model.address import Address
 from mayfly.model.errors import Erased, Expired, NotFound, StorageFull, Unavailable
@@ -11,6 +10,7 @@ from mayfly.model.identity import ImageId
 from mayfly.model.retention import Retention
 from mayfly.ports.metadata_store import Failed
 from mayfly.retention.erase import Erasure
+from support.house import Failing, House
 
 LEASE_MS = 60_000
 
@@ -77,6 +77,8 @@ def test_without_room_to_remember_it_nothing_is_erased(house: House) -> None:
 
 def test_a_database_that_is_being_read_does_not_undo_an_erasure(house: House) -> None:
     image_id = house.admit_processed()
-    erase(house, image_id, metadata=Failing(house.metadata, at=1, fault=Unavailable("busy"), names=frozenset({"scrub"})))
+    erase(
+        house, image_id, metadata=Failing(house.metadata, at=1, fault=Unavailable("busy"), names=frozenset({"scrub"}))
+    )
     assert house.keys.is_erased(image_id)
     assert house.told.events == ["erased", "scrub_delayed"]

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.house import Crash, Failing, House
 
 from mayfly.model.address import Address
 from mayfly.model.identity import ImageId
@@ -12,6 +11,7 @@ from mayfly.model.image import Source
 from mayfly.model.lifecycle import State
 from mayfly.retention.erase import Erasure
 from mayfly.retention.reconcile import Reconcile, Reconciled
+from support.house import Crash, Failing, House
 
 LEASE_MS = 60_000
 
@@ -141,7 +141,7 @@ def test_a_crash_at_any_step_is_made_up_for_by_the_next_run(house: House, port: 
     forget(house, orphan)
     house.keys.remember_erased(erased)
     with pytest.raises(Crash):
-        reconcile(house, **{port: Failing(getattr(house, port), at=step, after=after)})
+        reconcile(house, frozenset(), **{port: Failing(getattr(house, port), at=step, after=after)})
     reconcile(house)
     assert {name.partition(".")[0] for name in house.standing()} == {str(kept)}
     assert house.metadata.tables.images.keys() == {kept}

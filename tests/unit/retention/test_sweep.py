@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from support.house import Crash, Failing, House
 
 from mayfly.model.errors import ClockHeld, KeyDestroyed, StorageFull, Unavailable
 from mayfly.model.image import Source
@@ -11,6 +10,7 @@ from mayfly.model.instant import MINUTE, SECOND, Minute, Ms, minute_end, minute_
 from mayfly.ports.metadata_store import RecordsRemoved
 from mayfly.ports.object_store import Removed
 from mayfly.retention.sweep import Sweep
+from support.house import Crash, Failing, House
 
 PORTS = ("objects", "metadata", "keys")
 

@@ -1,16 +1,22 @@
 """Serving the application on a socket that is bound before anything else is promised."""
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from email.utils import formatdate
 
 import uvicorn
 from fastapi import FastAPI
 
-from mayfly.model.errors import Misconfigured
+from mayfly.model.errors import MayflyError, Misconfigured
+from mayfly.model.instant import SECOND
+from mayfly.ports.clock import Clock
 
 _BACKLOG = 512
 _DRAIN_SECONDS = 5
+_TICKS_A_SECOND = 10
+"""How often uvicorn's loop calls `on_tick`."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -38,7 +44,7 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: FastAPI, listener: socket.socket, on_listening: Callable[[], None]) -> None:
+def serve(app: FastAPI, listener: socket.socket, clock: Clock, on_listening: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds.
 
     The signal is raised again afterwards, for whatever handler the caller had set.
@@ -53,20 +59,33 @@ def serve(app: FastAPI, listener: socket.socket, on_listening: Callable[[], None
         access_log=False,
         log_config=None,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    _Server(config, on_listening).run(sockets=[listener])
+    _Server(config, clock, on_listening).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+    """Dates its responses by the clock that images die by: who counts down to a death needs that one."""
+
+    def __init__(self, config: uvicorn.Config, clock: Clock, on_listening: Callable[[], None]) -> None:
         super().__init__(config)
+        self._clock = clock
         self._on_listening = on_listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_listening()
+
+    async def on_tick(self, counter: int) -> bool:
+        done = await super().on_tick(counter)
+        if counter % _TICKS_A_SECOND == 0:
+            # A clock file that cannot be read is told by the routes that need the time; here the date goes missing.
+            with contextlib.suppress(MayflyError, OSError):
+                date = formatdate(self._clock.now() / SECOND, usegmt=True).encode()
+                self.server_state.default_headers = [(b"date", date), *self.server_state.default_headers]
+        return done
 
 
 def _is_news(entry: logging.LogRecord) -> bool:
