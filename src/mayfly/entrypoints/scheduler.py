@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from mayfly.model.errors import MayflyError, StorageFull
 from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_of, week_of
+from mayfly.model.journal import Journal
 from mayfly.model.retention import LONGEST_MINUTES
 from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import KeyStore
 from mayfly.retention.reconcile import Reconcile
-from mayfly.retention.sweep import Journal, Sweep
+from mayfly.retention.sweep import Sweep
 
 _LOOK_EVERY = 0.25
 """Seconds. Not a timer to the minute's end: a clock that is moved has to be noticed."""

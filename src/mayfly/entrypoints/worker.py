@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 
 from mayfly.model.errors import Unavailable
-from mayfly.processing.process import Journal, Processing
+from mayfly.model.journal import Journal
+from mayfly.processing.process import Processing
 from mayfly.processing.sandbox import Sandbox
 
 _WAIT_SECONDS = 1.0

@@ -5,7 +5,6 @@ import hmac
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from mayfly.intake.inspect import Inspector
 from mayfly.intake.labels import LabelKind, split_labels
@@ -25,6 +24,7 @@ from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Personal, Source
 from mayfly.model.instant import MINUTE, Ms, Week, week_of
 from mayfly.model.job import Job
+from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from mayfly.ports.clock import Clock
@@ -59,12 +59,6 @@ class Received:
     record: ImageRecord
     personal: Personal
     created: bool
-
-
-class Journal(Protocol):
-    """Where state changes are told; nothing personal is passed."""
-
-    def __call__(self, event: str, **fields: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from mayfly.model.address import Address
 from mayfly.model.errors import (
@@ -30,6 +29,7 @@ from mayfly.model.errors import (
 from mayfly.model.image import Facts, ImageRecord, Rendition, Source
 from mayfly.model.instant import SECOND, Week, week_of
 from mayfly.model.job import Delivery, Processed
+from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
 from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import KeyStore
@@ -45,12 +45,6 @@ _FIRST_BACKOFF_MS = 2 * SECOND
 _LONGEST_BACKOFF_MS = 60 * SECOND
 _LOOK_FOR_ROOM_EVERY = 1.0
 """Seconds."""
-
-
-class Journal(Protocol):
-    """Where state changes are told; nothing personal is passed."""
-
-    def __call__(self, event: str, **fields: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

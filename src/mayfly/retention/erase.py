@@ -3,10 +3,10 @@
 from mayfly.model.address import Address
 from mayfly.model.errors import Erased, NotFound, Unavailable
 from mayfly.model.identity import ImageId
+from mayfly.model.journal import Journal
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
-from mayfly.retention.sweep import Journal
 
 
 class Erasure:

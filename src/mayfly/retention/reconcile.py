@@ -13,11 +13,11 @@ from mayfly.model.address import Kind
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import Minute, minute_label
+from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore, StoredObject
-from mayfly.retention.sweep import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,20 +13,14 @@ what is due, not a note about it.
 
 import threading
 from dataclasses import dataclass
-from typing import Protocol
 
 from mayfly.model.errors import ClockHeld, StorageFull, Unavailable
 from mayfly.model.instant import Minute, Ms, last_ended, minute_end, minute_label
+from mayfly.model.journal import Journal
 from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore, RecordsRemoved
 from mayfly.ports.object_store import ObjectStore, Removed
-
-
-class Journal(Protocol):
-    """Where sweeps are told."""
-
-    def __call__(self, event: str, **fields: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,9 @@
+"""How state changes are told."""
+
+from typing import Protocol
+
+
+class Journal(Protocol):
+    """Takes an event's name and its fields. Nothing personal is ever passed."""
+
+    def __call__(self, event: str, **fields: object) -> None: ...
