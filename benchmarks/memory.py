@@ -1,5 +1,6 @@
 """What it holds in memory: the server and all its descendants, as PSS, so that shared pages count once."""
 
+import time
 from pathlib import Path
 
 from benchmarks.client import Client
@@ -12,6 +13,7 @@ _MOST_MIB = 400
 _PHOTOS = 200
 _IN_HAND = 8
 _MOST_GROWTH = 1.1
+_REST_SECONDS = 1.5  # workers give free memory back when no image came for a while
 
 
 def run(photos: Photos, folder: Path) -> list[Figure]:
@@ -50,4 +52,5 @@ def _process(server: Server, client: Client, photo: bytes, count: int) -> tuple[
         server.until_processed(done + max(0, number + 1 - _IN_HAND))
         peak = max(peak, _held(server))
     server.until_processed(done + count)
+    time.sleep(_REST_SECONDS)
     return _held(server), peak

@@ -21,7 +21,7 @@ from support import scribe
 from support.scribe import KEYS_AT_ONCE, SLOTS, Adapters, body_of, dying_in
 
 ROUNDS = 5
-FEWEST_LINES, MOST_LINES = 40, 1_500
+FEWEST_LINES, MOST_LINES = 40, 800
 MINUTE = scribe.FIRST_MINUTE
 
 

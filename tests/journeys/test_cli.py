@@ -1,4 +1,4 @@
-"""The commands as people and scripts use them: answers to stdout, messages to stderr, exit codes that mean something."""
+"""The commands as people and scripts use them: answers on stdout, messages on stderr, exit codes with a meaning."""
 
 import contextlib
 import json
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.pictures import ENCODED, gif, gradient
-from support.server import Server, until
 
 import mayfly
+from support.pictures import ENCODED, gif, gradient
+from support.server import Server, until
 
 DONE, FAILED, WRONG_USAGE, NO_SERVER, GONE = range(5)
 UNKNOWN = "00000000-0001-8000-9123-456789abcdef"

@@ -200,7 +200,8 @@ def test_work_on_a_full_disk_is_given_back_uncounted_and_all_heals(
     waiting = [server.upload(small) for _ in range(3)]
     disk.fill()
     os.kill(worker, signal.SIGCONT)
-    until(lambda: refused(server, small), "the disk to be full")
+    until(lambda: '"verdict_waits"' in server.log.read_text(encoding="utf-8"), "the worker to find no room")
+    assert refused(server, small)
     assert server.image(held["id"])["state"] == "processing"
     assert not [name for name in disk.objects() if name.startswith(held["id"]) and ".original." not in name]
 
@@ -211,6 +212,21 @@ def test_work_on_a_full_disk_is_given_back_uncounted_and_all_heals(
     server.until_state(server.upload(small)["id"], "processed")
     assert server.post("/v1/sweeps", json={}).json()["orphans"] == 0
     assert len(disk.objects()) == len(server.get("/v1/images").json()["items"]) * 4
+
+
+def test_keys_and_files_die_though_the_reserve_is_spent_and_the_server_was_killed(
+    server: Server, disk: SmallDisk, photo: bytes
+) -> None:
+    image = server.upload(photo, retain="PT1H")
+    server.until_state(image["id"], "processed")
+    server.kill()
+    disk.seen(server.data / "reserve").unlink()
+    disk.fill()
+    server.move_clock(3_600 + 120)
+    server.start()
+    assert not disk.holds_key_of(minute_of_death(image))
+    assert disk.objects() == []
+    until(lambda: server.post("/v1/sweeps", json={}).json()["unverified"] == [], "the records to go")
 
 
 def test_a_server_that_was_killed_starts_on_a_full_disk_and_keys_die(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
@@ -10,17 +11,24 @@ from support.door import RawConnection, Traces, assert_problem, nothing_left, ro
 from support.server import MakeServer, Server, until
 
 
+def made(answer: httpx.Response) -> dict[str, Any]:
+    """The image of an upload that was taken."""
+    assert answer.status_code == 201, answer.text
+    image: dict[str, Any] = answer.json()
+    return image
+
+
 def send(server: Server, body: bytes, key: str) -> httpx.Response:
     return server.post("/v1/images", content=body, headers={"Idempotency-Key": key})
 
 
 def test_a_repeat_is_answered_with_the_image_that_was_made(door: Server, small: bytes) -> None:
     first = send(door, small, "repeat")
-    assert first.status_code == 201
-    done = door.until_state(first.json()["id"], "processed")
+    done = door.until_state(made(first)["id"], "processed")
     with nothing_left(door, settled(door)):
         again = send(door, small, "repeat")
-        assert (again.status_code, again.json()) == (200, done)
+        assert again.status_code == 200, again.text
+        assert again.json() == done
         assert again.headers["location"] == first.headers["location"] == f"/v1/images/{done['id']}"
 
 
@@ -29,7 +37,7 @@ def test_without_a_key_the_same_bytes_are_another_image(door: Server, small: byt
 
 
 def test_other_bytes_under_the_key_are_refused(door: Server, small: bytes, photo: bytes) -> None:
-    image = send(door, small, "other bytes").json()
+    image = made(send(door, small, "other bytes"))
     door.until_state(image["id"], "processed")
     with nothing_left(door, settled(door)):
         assert_problem(send(door, photo, "other bytes"), 422, "idempotency-reused", "use a new key")
@@ -49,7 +57,7 @@ def test_while_the_first_is_under_way_a_second_is_told_to_wait(door: Server, sma
 
 
 def test_after_an_erasure_a_repeat_does_not_bring_the_image_back(door: Server, small: bytes) -> None:
-    image = send(door, small, "erased").json()
+    image = made(send(door, small, "erased"))
     door.until_state(image["id"], "processed")
     assert door.request("DELETE", f"/v1/images/{image['id']}").status_code == 204
     with nothing_left(door, settled(door)):
@@ -58,7 +66,7 @@ def test_after_an_erasure_a_repeat_does_not_bring_the_image_back(door: Server, s
 
 def test_a_key_survives_a_crash_and_an_unfinished_one_is_free_again(make_server: MakeServer, small: bytes) -> None:
     server = make_server(options=("--workers", "1")).start()
-    image = send(server, small, "finished").json()
+    image = made(send(server, small, "finished"))
     with RawConnection(server) as unfinished:
         unfinished.begin_post("/v1/images", f"Content-Length: {len(small)}", "Idempotency-Key: unfinished")
         unfinished.send(small[:100])
@@ -66,7 +74,8 @@ def test_a_key_survives_a_crash_and_an_unfinished_one_is_free_again(make_server:
         server.kill()
     server.start()
     again = send(server, small, "finished")
-    assert (again.status_code, again.json()["id"]) == (200, image["id"])
+    assert again.status_code == 200, again.text
+    assert again.json()["id"] == image["id"]
     assert send(server, small, "unfinished").status_code == 201
 
 

@@ -71,9 +71,12 @@ class Scheduler:
         self._held = False
         now = self._clock.now()
         if self._sweep_is_due(now):
-            self._sweep_now(now)
-            # After the sweep: the slots of what it destroyed are free again.
+            clean = self._sweep_now(now)
+            # After the sweep: the slots of what it destroyed are free again. Before anybody is told that the server
+            # is ready: without keys it takes nothing in.
             self._make_keys(now)
+            if clean:
+                self._told(self._clock.now())
         if self._ticked_at is None or now - self._ticked_at >= _TICK_EVERY:
             self._clock.tick()
             self._ticked_at = now
@@ -89,12 +92,12 @@ class Scheduler:
     def _sweep_is_due(self, now: Ms) -> bool:
         return self._swept_through != last_ended(now) or (self._retry_at is not None and now >= self._retry_at)
 
-    def _sweep_now(self, now: Ms) -> None:
+    def _sweep_now(self, now: Ms) -> bool:
+        """Whether nothing that was due is left."""
         run = self._sweep.run()
         self._swept_through = run.through
         self._retry_at = Ms(now + _RETRY_EVERY) if run.unverified else None
-        if not run.unverified:
-            self._told(self._clock.now())
+        return not run.unverified
 
     def _make_keys(self, now: Ms) -> None:
         current = minute_of(now)

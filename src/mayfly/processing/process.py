@@ -218,10 +218,14 @@ class Processing:
 
         None: the owner stops first. The next one gives all leases back.
         """
+        told = False
         while True:
             try:
                 return self._settle(claim, verdict)
-            except StorageFull:
+            except StorageFull as fault:
+                if not told:
+                    self._journal("verdict_waits", image=str(claim.record.id), reason=str(fault))
+                told = True
                 if self._stopping.wait(_LOOK_FOR_ROOM_EVERY):
                     return None
 

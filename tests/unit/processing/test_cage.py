@@ -159,3 +159,28 @@ def test_a_real_workers_limits_are_the_kernels(sandbox: Sandbox, pictures: Simpl
     with open(f"/proc/{sandbox.pid}/status") as lines:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'pyvips.Image.new_from_buffer(b\'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>\', \'\')',
+        'pyvips.Image.svgload_buffer(b\'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>\')',
+        "pyvips.Image.csvload_source(pyvips.Source.new_from_memory(b'1,2'))",
+        "pyvips.Image.new_from_buffer(jpeg, '')",
+        "pyvips.Image.black(9, 9).vipssave('/dev/null')",
+        "pyvips.Image.system('true')",
+    ],
+)
+def test_only_the_wanted_loaders_and_writers_are_enabled(code: str, pictures: SimpleNamespace) -> None:
+    script = (
+        "import pyvips\n"
+        f"jpeg = {pictures.encoded(pictures.quadrants(), 'jpeg')!r}\n"
+        "from mayfly.processing import engine\n"
+        "engine.start()\n"
+        "assert pyvips.Image.jpegload_source(pyvips.Source.new_from_memory(jpeg)).width == 192\n"
+        f"try:\n    {code}\n"
+        "except pyvips.Error as error:\n    print('refused', error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("refused"), done

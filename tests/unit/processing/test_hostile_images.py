@@ -52,6 +52,17 @@ def test_nor_does_one_written_another_way(
     assert {verdict(data[:cut], kind, recipes) for cut in cuts} <= BROKEN
 
 
+@pytest.mark.parametrize("kind", ["heic", "avif"])
+def test_nor_does_one_whose_last_box_has_no_end_of_its_own(
+    kind: str, pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
+) -> None:
+    data = pictures.encoded(pictures.photo(), kind)
+    at = data.rindex(b"mdat") - 4
+    endless = data[:at] + bytes(4) + data[at + 4 :]
+    process(memoryview(endless), MediaType(f"image/{kind}"), recipes, Limits())
+    assert {verdict(endless[:-cut], kind, recipes) for cut in (1, 20, 500)} == {"truncated"}
+
+
 @pytest.mark.parametrize("kind", ["gif", "webp", "tiff"])
 def test_nor_does_one_cut_behind_its_first_frame(
     kind: str, pictures: SimpleNamespace, recipes: tuple[Recipe, ...]

@@ -25,7 +25,7 @@ _FURTHEST = 400 * 365 * 86_400
 _TICK = struct.Struct("<8sQ")
 _MAGIC = b"MAYFLYTK"
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_MOVE = re.compile(r"([+-]?\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)")
+_MOVE = re.compile(r"([+-]?\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)", re.ASCII)
 _TIME_ERROR = 5
 _UNSYNCHRONISED = 0x40
 _TIMEX_BYTES = 512
@@ -108,7 +108,8 @@ class SystemClock:
         magic, instant = _TICK.unpack(stored)
         if magic != _MAGIC:
             raise Misconfigured("clock.tick in the data folder is damaged; restore the folder, or start with a new one")
-        return int(instant)
+        # Nought is what the file is made with: a start that ended before its first tick left no instant behind.
+        return int(instant) or None
 
 
 def read_move(path: Path) -> tuple[float, bool]:
@@ -122,7 +123,7 @@ def read_move(path: Path) -> tuple[float, bool]:
         Misconfigured: the text is none of these.
     """
     try:
-        words = path.read_text(encoding="utf-8").split()
+        words = path.read_text(encoding="utf-8", errors="replace").split()
     except FileNotFoundError:
         return 0.0, True
     if not words:

@@ -48,7 +48,7 @@ def principal_of(_: Request) -> Principal:
     return Principal("local", Role.ADMIN)
 
 
-def authorize(request: Request) -> Principal:
+async def authorize(request: Request) -> Principal:
     """The principal of a request that its route allows.
 
     Raises:

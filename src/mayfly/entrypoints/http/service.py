@@ -77,8 +77,6 @@ def sweep(_: Caller, stages: TheStages) -> SweepRunOut:
     """Destroy now what is due, then remove what is orphaned."""
     run = stages.sweep.run()
     reconciled = stages.reconcile.run()
-    if not run.unverified:
-        stages.readiness.swept(stages.clock.now())
     return SweepRunOut(
         through=minute_label(run.through),
         keys_destroyed=run.keys,

@@ -41,6 +41,7 @@ class Stages:
     readiness: Readiness
 
 
-def stages_of(request: Request) -> Stages:
+async def stages_of(request: Request) -> Stages:
+    # Async though it awaits nothing: a sync dependency costs every request a trip to a thread.
     stages: Stages = request.app.state.stages
     return stages

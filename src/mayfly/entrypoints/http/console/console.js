@@ -1,7 +1,8 @@
 // The console: what lives here, and for how long. Same API as everybody's, nothing stored in the browser.
 
 const byId = (id) => document.getElementById(id);
-const cards = new Map(); // id -> {image, element}
+const cards = new Map(); // id -> {image, element, since}
+const erased = new Set(); // by this page: a list that was asked for before must not bring them back
 const UNSETTLED = new Set(["received", "processing"]);
 const SOON = 60_000;
 let clockSkew = 0; // server time minus ours, in ms
@@ -18,7 +19,8 @@ async function call(path, options) {
 }
 
 function say(text, alarm = false) {
-  byId("status").textContent = text;
+  // A screen reader tells every write to it, so only news is written.
+  if (byId("status").textContent !== text) byId("status").textContent = text;
   byId("status").classList.toggle("alarm", alarm);
 }
 
@@ -38,16 +40,21 @@ function lifeLeft(milliseconds) {
   return words.slice(0, 2).join(" ");
 }
 
+function readable(time) {
+  return time.replace("T", " ").replace(/(\.\d+)?Z$/, " UTC");
+}
+
 function sized(bytes) {
   return bytes < 1_048_576 ? `${Math.ceil(bytes / 1_024)} KiB` : `${(bytes / 1_048_576).toFixed(1)} MiB`;
 }
 
 function show(image) {
+  if (erased.has(image.id)) return;
   let card = cards.get(image.id);
   if (!card) {
     const element = byId("card").content.firstElementChild.cloneNode(true);
     element.querySelector(".open").addEventListener("click", () => detail(image.id));
-    card = { element };
+    card = { element, since: performance.now() };
     cards.set(image.id, card);
     // Ids sort by birth; the list stands newest first.
     const after = [...byId("images").children].find((other) => other.dataset.id < image.id);
@@ -64,7 +71,7 @@ function show(image) {
   const picture = card.element.querySelector("img");
   if (small && picture.hidden) {
     picture.src = small.href;
-    picture.alt = `${image.media_type}, received ${image.received_at}`;
+    picture.alt = `${image.media_type}, received ${readable(image.received_at)}`;
     picture.hidden = false;
   }
 }
@@ -81,23 +88,26 @@ function tick() {
     if (left <= 0) { drop(id); continue; }
     const expiry = element.querySelector(".expiry");
     expiry.textContent = `gone in ${lifeLeft(left)}`;
-    expiry.title = image.expires_at;
+    expiry.title = readable(image.expires_at);
     expiry.classList.toggle("soon", left < SOON);
   }
   byId("empty").hidden = cards.size > 0;
 }
 
 async function refresh() {
+  const asked = performance.now();
   try {
     const page = await call("/v1/images?limit=60");
     const seen = new Set(page.items.map((image) => image.id));
     const oldest = page.items.at(-1)?.id ?? "";
     // What should stand on this page and does not was erased elsewhere.
-    for (const id of [...cards.keys()]) if (!seen.has(id) && (id >= oldest || !page.next_cursor)) drop(id);
+    for (const [id, { since }] of [...cards]) {
+      if (since < asked && !seen.has(id) && (id >= oldest || !page.next_cursor)) drop(id);
+    }
     page.items.forEach(show);
     if (nextCursor === null) { nextCursor = page.next_cursor; }
     byId("more").hidden = !nextCursor;
-    say(`${cards.size}${page.next_cursor ? "+" : ""} living`);
+    say(`${cards.size}${nextCursor ? " and more" : ""} living`);
   } catch (fault) {
     say(fault.status ? fault.message : "The server does not answer", true);
   }
@@ -114,11 +124,12 @@ async function detail(id) {
     const largest = image.renditions.at(-1);
     byId("detail-picture").hidden = !largest;
     if (largest) byId("detail-picture").src = largest.href;
-    const facts = { id: image.id, state: image.state, reason: image.reason, received: image.received_at,
-      expires: image.expires_at, type: image.media_type, size: sized(image.bytes), ...image.labels, ...image.facts };
+    const { format, kib, ...found } = image.facts ?? {}; // type and size say the same
+    const facts = { id: image.id, state: image.state, reason: image.reason, received: readable(image.received_at),
+      expires: readable(image.expires_at), type: image.media_type, size: sized(image.bytes), ...image.labels, ...found };
     byId("detail-facts").replaceChildren(...Object.entries(facts)
       .filter(([, value]) => value !== null && typeof value !== "object")
-      .flatMap(([name, value]) => [element("dt", name), element("dd", String(value))]));
+      .flatMap(([name, value]) => [element("dt", name.replaceAll("_", " ")), element("dd", String(value))]));
     const links = image.renditions.map((rendition) => link(rendition.href, `${rendition.name} ${rendition.width} × ${rendition.height}`));
     if (image.state !== "rejected") links.push(link(`/v1/images/${id}/original`, "original"));
     byId("detail-links").replaceChildren(...links);
@@ -183,7 +194,10 @@ async function uploadAll(files) {
   await Promise.all([lane(), lane(), lane()]);
 }
 
-byId("files").addEventListener("change", async ({ target }) => { await uploadAll(target.files); target.value = ""; });
+byId("files").addEventListener("change", ({ target }) => {
+  uploadAll(target.files);
+  target.value = ""; // so that the same file can be chosen again
+});
 const door = byId("door");
 door.addEventListener("submit", (event) => event.preventDefault());
 for (const name of ["dragover", "dragleave", "drop"]) {
@@ -205,7 +219,9 @@ byId("erase").addEventListener("click", async () => {
   const id = openId;
   if (!confirm("Erase this image now? It cannot be undone.")) return;
   try { await call(`/v1/images/${id}`, { method: "DELETE" }); } catch (fault) { if (fault.status !== 410) return say(fault.message, true); }
+  erased.add(id);
   drop(id);
+  tick();
 });
 byId("detail").addEventListener("close", () => { openId = null; byId("detail-picture").removeAttribute("src"); });
 setInterval(tick, 1_000);
