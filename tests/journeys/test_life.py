@@ -67,7 +67,7 @@ def test_a_life_of_one_minute_ends_to_the_second_and_leaves_no_byte(server: Serv
 
 def _remains(server: Server, death: float) -> list[bytes]:
     """What no file may hold after the sweep: the key, and a stretch of each object's ciphertext."""
-    slot = (server.keys / "minutes.slots").read_bytes()[4_096 + int(death) // 60 % 16_384 * 64 :][:64]
+    slot = (server.keys / "minutes.slots").read_bytes()[4_096 + int(death) // 60 % 32_768 * 64 :][:64]
     assert int.from_bytes(slot[:8], "little") == int(death) // 60 + 1
     stored = [path.read_bytes() for path in server.files() if path.name in server.objects()]
     assert len(stored) == 4

@@ -71,11 +71,10 @@ class Scheduler:
         self._held = False
         now = self._clock.now()
         if self._sweep_is_due(now):
+            # Keys first: a long sweep keeps no upload waiting. Where their slots are still taken, after it.
+            made = self._make_keys(now)
             clean = self._sweep_now(now)
-            # After the sweep: the slots of what it destroyed are free again. Before anybody is told that the server
-            # is ready: without keys it takes nothing in.
-            self._make_keys(now)
-            if clean:
+            if (made or self._make_keys(now)) and clean:
                 self._told(self._clock.now())
         if self._ticked_at is None or now - self._ticked_at >= _TICK_EVERY:
             self._clock.tick()
@@ -99,7 +98,8 @@ class Scheduler:
         self._retry_at = Ms(now + _RETRY_EVERY) if run.unverified else None
         return not run.unverified
 
-    def _make_keys(self, now: Ms) -> None:
+    def _make_keys(self, now: Ms) -> bool:
+        """Whether every key that an image born in the next minute may need is there."""
         current = minute_of(now)
         try:
             # One minute more than the longest life: an image born in the next minute finds its key made.
@@ -107,6 +107,8 @@ class Scheduler:
             self._keys.turn_weeks(week_of(now))
         except StorageFull as fault:
             self._journal("keys_delayed", reason=str(fault))
+            return False
+        return True
 
     def _loop(self, task: Callable[[], None]) -> None:
         while not self._stopping.is_set():

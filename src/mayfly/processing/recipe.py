@@ -19,15 +19,15 @@ _HASH_DIGITS = 16
 _Parsed = TypeVar("_Parsed", Step, Encode)
 
 
-def _fit(side: int, image_format: str) -> dict[str, Any]:
-    box = {"width": side, "height": side, "mode": "fit"}
+def _fit(side: int, image_format: str, slack: int = 0) -> dict[str, Any]:
+    box = {"width": side, "height": side, "mode": "fit", "slack": slack}
     return {"steps": ["orient", {"resize": box}, {"encode": {"format": image_format, "quality": 80}}]}
 
 
 DEFAULT_RENDITIONS: Mapping[str, Any] = {
     "thumb": _fit(256, "webp"),
     "preview": _fit(1024, "jpeg"),
-    "large": _fit(2048, "jpeg"),
+    "large": _fit(2048, "jpeg", slack=3),
 }
 """The table `renditions` when the settings have none. Sides in pixels."""
 

@@ -27,7 +27,7 @@ def test_the_defaults_are_thumb_preview_and_large() -> None:
     assert [(recipe.name, recipe.steps, recipe.encode) for recipe in parse_recipes(DEFAULT_RENDITIONS)] == [
         ("thumb", (Orient(), Resize(256, 256)), Encode("webp", 80)),
         ("preview", (Orient(), Resize(1024, 1024)), Encode("jpeg", 80, "webp")),
-        ("large", (Orient(), Resize(2048, 2048)), Encode("jpeg", 80, "webp")),
+        ("large", (Orient(), Resize(2048, 2048, slack=3)), Encode("jpeg", 80, "webp")),
     ]
 
 
@@ -38,7 +38,7 @@ def test_recipes_survive_the_way_to_a_worker() -> None:
 
 def test_the_hash_names_what_is_done_not_how_it_is_written() -> None:
     (short,) = parse_recipes(one("orient", {"resize": {"width": 9, "height": 9}}, WEBP))
-    written_out = {"resize": {"mode": "fit", "height": 9, "width": 9}}
+    written_out = {"resize": {"mode": "fit", "height": 9, "width": 9, "slack": 0}}
     (long,) = parse_recipes(
         {"other": {"steps": ["orient", written_out, {"encode": {"format": "webp", "quality": 80}}]}}
     )
@@ -47,7 +47,30 @@ def test_the_hash_names_what_is_done_not_how_it_is_written() -> None:
 
 
 def test_the_hash_does_not_change_between_releases() -> None:
-    assert parse_recipes(DEFAULT_RENDITIONS)[0].hash == "7046da0e7adc6856"
+    assert parse_recipes(DEFAULT_RENDITIONS)[0].hash == "017f47e77ec239de"
+
+
+@pytest.mark.parametrize(
+    ("original", "scaled"),
+    [
+        ((4032, 3024), (2016, 1512)),  # half of it is 1.6 % under the box
+        ((4000, 3000), (2000, 1500)),
+        ((3024, 4032), (1512, 2016)),
+        ((4288, 2848), (2048, 1360)),  # half of it is larger than the box
+        ((3900, 2600), (2048, 1365)),  # half of it is 4.8 % under
+        ((8064, 6048), (2016, 1512)),
+        ((2048, 1536), (2048, 1536)),
+        ((1000, 800), (1000, 800)),
+    ],
+)
+def test_slack_takes_a_half_or_a_quarter_that_is_little_under_the_box(
+    original: tuple[int, int], scaled: tuple[int, int]
+) -> None:
+    assert Resize(2048, 2048, slack=3).scaled(original) == scaled
+
+
+def test_without_slack_a_picture_is_as_large_as_the_box_allows() -> None:
+    assert Resize(2048, 2048).scaled((4032, 3024)) == (2048, 1536)
 
 
 def test_all_faults_are_told_together_each_with_its_key() -> None:

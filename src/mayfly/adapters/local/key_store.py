@@ -18,8 +18,9 @@ from mayfly.model.identity import ImageId
 from mayfly.model.instant import Minute, Week
 from mayfly.ports.key_store import KEY_BYTES
 
-MINUTE_SLOTS = 16_384
-"""Seven days are 10,080 minutes; the rest is room for a machine that was off, or a clock that is held."""
+MINUTE_SLOTS = 32_768
+"""Seven days are 10,080 minutes. The rest is room to make new keys before the old ones are destroyed, after a machine
+was off for up to fifteen days."""
 
 _WEEK_SLOTS = 8
 _ID_BYTES = 16

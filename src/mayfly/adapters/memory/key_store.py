@@ -9,7 +9,7 @@ from mayfly.model.identity import ImageId
 from mayfly.model.instant import Minute, Week, minute_label
 from mayfly.ports.key_store import KEY_BYTES
 
-DEFAULT_SLOTS = 16_384
+DEFAULT_SLOTS = 32_768
 """Seven days of minutes, and room for over four days of purges that had to wait."""
 
 
