@@ -48,7 +48,13 @@ def bound(contract: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("room", packages(PACKAGE))
 def test_every_room_stands_under_the_import_law(room: str) -> None:
-    assert f"mayfly.{room}" in set().union(*map(bound, contracts()))
+    """Under a contract about rooms, that is: one that keeps a library out does not say where a room stands."""
+    about_rooms = [
+        contract
+        for contract in contracts()
+        if contract["type"] != "forbidden" or any("mayfly." in name for name in contract["forbidden_modules"])
+    ]
+    assert f"mayfly.{room}" in set().union(*map(bound, about_rooms))
 
 
 @pytest.mark.parametrize("family", packages(PACKAGE / "adapters"))

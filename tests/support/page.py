@@ -114,7 +114,8 @@ class Page:
 
     def emulate(self, *, width: int | None = None, dark: bool = False) -> None:
         if width is not None:
-            metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+            # Not as a mobile device: that one zooms out until what is too wide fits, and nothing would be seen of it.
+            metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
             self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})

@@ -164,7 +164,7 @@ class Processing:
                 raise Unopenable("the original has another size than its record")
             position = 0
             for chunk in reader.chunks():
-                body.view[position : position + len(chunk)] = chunk
+                body.write_at(position, chunk)
                 position += len(chunk)
         finally:
             reader.close()

@@ -91,7 +91,7 @@ class Sandbox:
         return self._ready().cage
 
     def run(self, body: SharedBody, media_type: str) -> Outcome:
-        """Decode the body as `media_type` and make every rendition.
+        """Decode the body as `media_type` and make every rendition. Freezes the body.
 
         Raises:
             Rejected: the image is at fault; the text is a slug: `truncated`, `corrupt`, `unsupported`,
@@ -101,7 +101,8 @@ class Sandbox:
             AttemptFailed: it could not do it; a slug such as `out-of-memory`.
         """
         worker = self._ready()
-        memory = SharedBody.create_for_output(self.limits.output)
+        body.freeze()
+        memory = SharedBody.create(self.limits.output)
         try:
             reply = self._ask(worker, body, memory, media_type)
             worker.images += 1

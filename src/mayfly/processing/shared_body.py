@@ -28,16 +28,7 @@ class SharedBody:
 
     @classmethod
     def create(cls, size: int) -> Self:
-        """`size` bytes of zeros, 1 or more, which a worker can read and not write."""
-        return cls._create(size, worker_writes=False)
-
-    @classmethod
-    def create_for_output(cls, size: int) -> Self:
-        """As `create`, but a worker can write it."""
-        return cls._create(size, worker_writes=True)
-
-    @classmethod
-    def _create(cls, size: int, *, worker_writes: bool) -> Self:
+        """`size` bytes of zeros, 1 or more. Whoever holds the descriptor can write them until `freeze`."""
         if size < 1:
             raise ValueError("a shared body holds at least one byte")
         descriptor = _open_memory()
@@ -49,11 +40,22 @@ class SharedBody:
             raise
         if sys.platform == "linux":
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-            if not worker_writes:
-                with contextlib.suppress(OSError):  # an older kernel: the worker could write what it was given to read
-                    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
         return body
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Fill a part. On Linux past the map, where every 4 KiB that is touched first costs a page fault."""
+        if sys.platform == "linux":
+            while data:
+                written = os.pwrite(self._descriptor, data, offset)
+                data, offset = data[written:], offset + written
+        else:
+            self.view[offset : offset + len(data)] = data
+
+    def freeze(self) -> None:
+        """From here on whoever is given the descriptor can read and not write. (Linux 5.1 and later.)"""
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
 
     @property
     def size(self) -> int:

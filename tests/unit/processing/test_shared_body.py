@@ -1,5 +1,6 @@
 """Memory two processes share: of a fixed size, and gone when closed."""
 
+import mmap
 import os
 import sys
 
@@ -14,6 +15,29 @@ def test_what_is_written_is_there() -> None:
     with SharedBody.create(10) as body:
         body.view[2:5] = b"abc"
         assert (body.size, bytes(body.view)) == (10, b"\0\0abc\0\0\0\0\0")
+
+
+def test_what_is_written_past_the_map_is_there_too() -> None:
+    with SharedBody.create(10) as body:
+        body.write_at(2, b"abc")
+        assert bytes(body.view) == b"\0\0abc\0\0\0\0\0"
+
+
+@linux_only
+def test_what_is_written_past_its_end_is_refused() -> None:
+    with SharedBody.create(10) as body, pytest.raises(PermissionError):
+        body.write_at(8, b"abc")
+
+
+@linux_only
+def test_once_frozen_it_can_be_read_and_not_written() -> None:
+    with SharedBody.create(10) as body:
+        body.freeze()
+        assert os.pread(body.fileno(), 10, 0) == bytes(10)
+        with pytest.raises(PermissionError):
+            os.pwrite(body.fileno(), b"x", 0)
+        with pytest.raises(PermissionError):
+            mmap.mmap(body.fileno(), 10)
 
 
 @linux_only

@@ -75,6 +75,13 @@ def test_a_size_that_nothing_sealed_has_is_refused(size: int) -> None:
         assert sealed_size(plain) == size
 
 
+@pytest.mark.parametrize("whole", [1, 2])
+@pytest.mark.parametrize("rest", range(1, TAG_BYTES + 1))
+def test_a_last_segment_that_holds_no_byte_after_whole_ones_is_refused(whole: int, rest: int) -> None:
+    with pytest.raises(Unopenable):
+        plain_size(HEADER_BYTES + whole * SEALED_SEGMENT_BYTES + rest)
+
+
 @pytest.mark.parametrize("size", range(HEADER_BYTES + TAG_BYTES))
 def test_less_than_a_header_and_a_tag_is_no_sealed_object(size: int) -> None:
     with pytest.raises(Unopenable):
