@@ -20,8 +20,8 @@ from benchmarks.machine import cpu_ms
 from benchmarks.photos import Photos
 from benchmarks.server import Server
 
-_ROUNDS = 6
-_PHOTOS_A_ROUND = 10
+_ROUNDS = 5
+_PHOTOS_A_ROUND = 20
 _MOST_RATIO = 1.2
 _LEAST = 0.97
 

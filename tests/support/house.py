@@ -29,7 +29,8 @@ class Crash(BaseException):
 
 @dataclass
 class Failing:
-    """Stands before a port. The n-th call of those named raises instead; `after` raises once the call was made."""
+    """Stands before a port. The n-th call of those named raises instead; `after` raises once the call was made,
+    whatever came of it."""
 
     port: Any
     at: int
@@ -48,10 +49,11 @@ class Failing:
             due = self.calls == self.at
             if due and not self.after:
                 raise self.fault
-            result = method(*arguments, **named)
-            if due:
-                raise self.fault
-            return result
+            try:
+                return method(*arguments, **named)
+            finally:
+                if due:
+                    raise self.fault
 
         return call
 

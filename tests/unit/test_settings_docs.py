@@ -4,14 +4,14 @@ import tomllib
 from pathlib import Path
 
 from mayfly.settings import Settings
-from mayfly.settings_text import default_values, reference, template
+from mayfly.settings.text import default_values, reference, template
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
 def test_the_page_holds_every_setting_as_it_is() -> None:
     assert reference() in PAGE.read_text(encoding="utf-8"), (
-        "docs/reference/settings.md is behind src/mayfly/settings.py; its table has to be:\n\n" + reference()
+        "docs/reference/settings.md is behind src/mayfly/settings/__init__.py; its table has to be:\n\n" + reference()
     )
 
 

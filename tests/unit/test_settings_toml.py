@@ -5,7 +5,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.settings_toml import TomlFile, key_lines
+from mayfly.settings.toml import TomlFile, key_lines
 
 TEXT = '''# a comment with = in it
 port = 8080

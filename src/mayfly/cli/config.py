@@ -32,7 +32,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write a mayfly.toml that holds every setting, commented out, with its default and its meaning."""
-    from mayfly.settings_text import template
+    from mayfly.settings.text import template
 
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:

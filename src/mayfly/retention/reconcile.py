@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mayfly.model.address import Kind
+from mayfly.model.errors import Gone, NotFound
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import Minute, minute_label
@@ -69,22 +70,32 @@ class Reconcile:
     def _remove_orphans(self, minute: Minute, listing: list[StoredObject]) -> int:
         busy = self._in_flight()
         records = {record.id: record for record in self._metadata.records(minute)}
-        orphans = [
+        suspects = [
             found
             for found in listing
-            if found.address.image_id not in busy
-            and (self._keys.is_erased(found.address.image_id) or _orphaned(found, records))
+            if found.address.image_id not in busy and self._orphaned(found, records.get(found.address.image_id))
         ]
-        for orphan in orphans:
-            self._objects.discard(orphan)
-            self._journal("orphan_removed", image=str(orphan.address.image_id), minute=minute_label(minute))
-        return len(orphans)
+        removed = 0
+        for suspect in suspects:
+            # A worker may have claimed the image since and be writing this very name anew: asked once more.
+            if self._orphaned(suspect, self._record(suspect.address.image_id)):
+                self._objects.discard(suspect)
+                self._journal("orphan_removed", image=str(suspect.address.image_id), minute=minute_label(minute))
+                removed += 1
+        return removed
+
+    def _record(self, image_id: ImageId) -> ImageRecord | None:
+        try:
+            return self._metadata.get(image_id)
+        except (Gone, NotFound):
+            return None
+
+    def _orphaned(self, found: StoredObject, record: ImageRecord | None) -> bool:
+        return record is None or self._keys.is_erased(record.id) or _unnamed(found, record)
 
 
-def _orphaned(found: StoredObject, records: dict[ImageId, ImageRecord]) -> bool:
-    record = records.get(found.address.image_id)
-    if record is None:
-        return True
+def _unnamed(found: StoredObject, record: ImageRecord) -> bool:
+    """Whether a living image's record neither names the object nor may be about to."""
     if record.state is State.PROCESSING:
         return False
     if found.unfinished:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mayfly.model.errors import Misconfigured
-from mayfly.settings_toml import TomlFile, read_toml
+from mayfly.settings.toml import TomlFile, read_toml
 
 DEFAULT_FILE = Path("mayfly.toml")
 CONFIG_VARIABLE = "MAYFLY_CONFIG"

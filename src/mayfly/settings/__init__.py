@@ -26,8 +26,8 @@ from mayfly.model.errors import InvalidRequest, Misconfigured
 from mayfly.model.retention import Retention
 from mayfly.processing.limits import Limits
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, parse_recipes, recipes_to_json
-from mayfly.settings_faults import Nested, explain
-from mayfly.settings_sources import Source, read_sources
+from mayfly.settings.faults import Nested, explain
+from mayfly.settings.sources import Source, read_sources
 
 MOST_BYTES = 10 * 1024 * 1024
 MOST_LABELS = 16

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mayfly.settings_sources import Source, suggestion
+from mayfly.settings.sources import Source, suggestion
 
 _SAID = {
     "int_parsing": "must be a whole number",
