@@ -148,7 +148,7 @@ def test_a_worker_that_died_between_images_costs_nothing(sandbox: Sandbox, pictu
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     # Waited for, not only dead: a process whose other threads are still ending is a zombie that wait() does not give.
-    await_truth(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    await_truth(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
     run(sandbox, data, "jpeg").close()
 
 
