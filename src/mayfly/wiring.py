@@ -8,6 +8,7 @@ from threading import Event
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.data_folder import DataFolder
 from mayfly.adapters.local.database import Database
+from mayfly.adapters.local.durable import opening
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
@@ -20,8 +21,9 @@ from mayfly.journal import journal
 from mayfly.model.instant import SECOND
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.processing.limits import Limits
-from mayfly.processing.process import Processing, Stores
+from mayfly.processing.process import Processing
 from mayfly.processing.sandbox import Sandbox
+from mayfly.processing.verdicts import Stores
 from mayfly.queries.find import Find
 from mayfly.queries.open import Open
 from mayfly.retention.erase import Erasure
@@ -52,15 +54,19 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         Misconfigured: the folders cannot be owned or opened.
     """
     with contextlib.ExitStack() as open_things:
-        folder = DataFolder(settings.data, movable_clock=settings.clock is not None)
+        folder = DataFolder(settings.data, settings.keys_folder, movable_clock=settings.clock is not None)
         open_things.callback(folder.close)
-        clock = SystemClock(folder.path / "clock.tick", settings.clock)
-        open_things.callback(clock.close)
-        keys = SlotKeyStore(settings.keys_folder)
-        open_things.callback(keys.close)
-        database = Database(folder.path / "mayfly.db")
-        open_things.callback(database.close)
-        objects = LocalObjectStore(folder.path / "objects", clock)
+        with opening("--data"):
+            clock = SystemClock(folder.path / "clock.tick", settings.clock)
+            open_things.callback(clock.close)
+        # Before the database: that one is there says that the keys were made.
+        with opening("--keys"):
+            keys = SlotKeyStore(settings.keys_folder)
+            open_things.callback(keys.close)
+        with opening("--data"):
+            database = Database(folder.path / "mayfly.db")
+            open_things.callback(database.close)
+            objects = LocalObjectStore(folder.path / "objects", clock)
         metadata = SqliteMetadataStore(database, clock)
         queue = SqliteWorkQueue(database, clock)
         vault = Vault(objects, keys, clock)

@@ -22,6 +22,9 @@ _TICK_EVERY = 5_000
 _RETRY_EVERY = 5_000
 _RECONCILE_EVERY = 60 * MINUTE
 
+_MADE_AHEAD = 60
+"""Minutes beyond the longest life for which keys are made: so long may a sweep take before an upload has to wait."""
+
 
 class Scheduler:
     """`told` hears of each sweep that left nothing behind; the first makes the server ready."""
@@ -63,22 +66,24 @@ class Scheduler:
 
     def round(self) -> None:
         """Whatever is to be done now. Cheap when nothing is."""
+        # The instant first, then whether it is believed: a jump between the two is noticed.
+        now = self._clock.now()
         if self._clock.held():
             if not self._held:
                 self._journal("clock_held")
             self._held = True
+            self._swept_through = self._retry_at = self._ticked_at = None
             return
         self._held = False
-        now = self._clock.now()
+        if self._ticked_at is None or now - self._ticked_at >= _TICK_EVERY:
+            self._clock.tick()
+            self._ticked_at = now
         if self._sweep_is_due(now):
             # Keys first: a long sweep keeps no upload waiting. Where their slots are still taken, after it.
             made = self._make_keys(now)
             clean = self._sweep_now(now)
             if (made or self._make_keys(now)) and clean:
                 self._told(self._clock.now())
-        if self._ticked_at is None or now - self._ticked_at >= _TICK_EVERY:
-            self._clock.tick()
-            self._ticked_at = now
 
     def look_around(self) -> None:
         """Reconcile, if it is time and nothing due is left for the sweep."""
@@ -93,17 +98,19 @@ class Scheduler:
 
     def _sweep_now(self, now: Ms) -> bool:
         """Whether nothing that was due is left."""
+        # Should it fail, it is not tried again at every look.
+        self._swept_through, self._retry_at = last_ended(now), Ms(now + _RETRY_EVERY)
         run = self._sweep.run()
-        self._swept_through = run.through
-        self._retry_at = Ms(now + _RETRY_EVERY) if run.unverified else None
-        return not run.unverified
+        if run.unverified:
+            return False
+        self._retry_at = None
+        return True
 
     def _make_keys(self, now: Ms) -> bool:
-        """Whether every key that an image born in the next minute may need is there."""
+        """Whether every key that an image born in the next hour may need is there."""
         current = minute_of(now)
         try:
-            # One minute more than the longest life: an image born in the next minute finds its key made.
-            self._keys.provide(current, Minute(current + LONGEST_MINUTES + 1))
+            self._keys.provide(current, Minute(current + LONGEST_MINUTES + _MADE_AHEAD))
             self._keys.turn_weeks(week_of(now))
         except StorageFull as fault:
             self._journal("keys_delayed", reason=str(fault))

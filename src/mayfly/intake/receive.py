@@ -101,7 +101,8 @@ class Intake:
             InFlight: the Idempotency-Key is in use right now.
             Busy, ClockHeld: not now.
         """
-        if self.clock.held():
+        # A birth from the future is one that a jump gave, which was set right since: it would lengthen a life.
+        if self.clock.held() or submission.birth > self.clock.now():
             raise ClockHeld("wall time jumped and nobody confirmed it yet: nothing is taken in meanwhile")
         retention = self._retention_of(submission)
         facts, personal = split_labels(submission.labels, self.limits.labels)

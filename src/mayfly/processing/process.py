@@ -6,57 +6,36 @@ holds nothing. Whatever goes wrong ends in exactly one verdict, or in a lease th
 
 import contextlib
 import hmac
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from mayfly.model.address import Address
 from mayfly.model.errors import (
     AttemptFailed,
+    ClockHeld,
     Conflict,
+    Expired,
     Gone,
     KeyDestroyed,
     LeaseLost,
     NotFound,
     ObjectMissing,
     Rejected,
-    StorageFull,
     Unavailable,
     Unopenable,
 )
 from mayfly.model.image import Facts, ImageRecord, Rendition, Source
-from mayfly.model.instant import SECOND, Week, week_of
+from mayfly.model.instant import Week, week_of
 from mayfly.model.job import Delivery, Processed
 from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
-from mayfly.ports.clock import Clock
-from mayfly.ports.key_store import KeyStore
-from mayfly.ports.metadata_store import Claim, Failed, GivenBack, MetadataStore, RejectedVerdict, Verdict
-from mayfly.ports.object_store import ObjectStore
-from mayfly.ports.work_queue import WorkQueue
+from mayfly.ports.metadata_store import Claim, RejectedVerdict
 from mayfly.processing.sandbox import Outcome, Sandbox
 from mayfly.processing.shared_body import SharedBody
-from mayfly.vault.vault import Vault
+from mayfly.processing.verdicts import Stores, Verdicts
 
 _FINGERPRINT_BYTES = 16
-_FIRST_BACKOFF_MS = 2 * SECOND
-_LONGEST_BACKOFF_MS = 60 * SECOND
-_LOOK_FOR_ROOM_EVERY = 1.0
-"""Seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What processing reads and writes."""
-
-    vault: Vault
-    objects: ObjectStore
-    metadata: MetadataStore
-    queue: WorkQueue
-    keys: KeyStore
-    clock: Clock
 
 
 class Processing:
@@ -76,10 +55,16 @@ class Processing:
         self._attempts = attempts
         self._lease_ms = lease_ms
         self._journal = journal
-        self._stopping = stopping
+        self._verdicts = Verdicts(stores, attempts, journal, stopping)
 
     def run_once(self, wait_seconds: float) -> bool:
-        """Take and handle at most one delivery. True if there was one."""
+        """Take and handle at most one delivery. True if there was one.
+
+        Raises:
+            ClockHeld: by a time that nobody believes, nothing is claimed and nothing is found to be gone.
+        """
+        if self._stores.clock.held():
+            raise ClockHeld("wall time jumped: nothing is processed until it is confirmed or set right")
         deliveries = self._stores.queue.receive(1, self._lease_ms, wait_seconds)
         for delivery in deliveries:
             self.handle(delivery)
@@ -90,14 +75,19 @@ class Processing:
         queue = self._stores.queue
         try:
             claim = self._stores.metadata.claim(delivery.job.image_id, self._lease_ms)
-        except (Gone, NotFound):
-            queue.delete(delivery.receipt)
+        except (Gone, NotFound) as fault:
+            if self._verdicts.believed(fault):
+                queue.delete(delivery.receipt)
             return
         except Conflict:
             self._leave_to_the_holder(delivery)
             return
         try:
-            self._attempt(claim, delivery)
+            if claim.record.attempts > self._attempts:
+                # Its leases ran out again and again, and nobody lived to say why.
+                self._verdicts.fail(claim, delivery, claim.record.reason or "attempts-spent")
+            else:
+                self._attempt(claim, delivery)
         except (Gone, NotFound):
             # Purged or erased while it was worked on: whatever was stored since is taken away again.
             self._remove_renditions(claim.record)
@@ -106,25 +96,42 @@ class Processing:
             self._journal("lease_lost", image=str(claim.record.id))
 
     def _attempt(self, claim: Claim, delivery: Delivery) -> None:
-        image_id, queue = claim.record.id, self._stores.queue
         try:
-            self._settle(claim, self._produce(claim))
-            queue.delete(delivery.receipt)
-        except Rejected as fault:
-            if self._settle_once_there_is_room(claim, RejectedVerdict(str(fault))) is None:
-                return
-            if claim.record.source is Source.HTTP:
-                # Only Kafka's bytes are kept, for a redrive; over HTTP the caller still has them.
-                self._stores.objects.delete(Address.original(image_id))
-            queue.delete(delivery.receipt)
-        except ObjectMissing:
-            self._fail(claim, delivery, "original-missing")
-        except Unopenable:
-            self._fail(claim, delivery, "original-damaged")
-        except AttemptFailed as fault:
-            self._fail_or_retry(claim, delivery, str(fault))
-        except Unavailable as fault:
-            self._give_back(claim, delivery, str(fault))
+            self._verdicts.settle(claim, self._produce(claim))
+        except Exception as fault:
+            self._conclude(claim, delivery, fault)
+        else:
+            self._stores.queue.delete(delivery.receipt)
+
+    def _conclude(self, claim: Claim, delivery: Delivery, fault: Exception) -> None:
+        """What a fault means for the image. One that is not about this attempt is raised on."""
+        verdicts = self._verdicts
+        match fault:
+            case Rejected():
+                self._reject(claim, delivery, str(fault))
+            case ObjectMissing():
+                verdicts.fail(claim, delivery, "original-missing")
+            case Unopenable():
+                verdicts.fail(claim, delivery, "original-damaged")
+            case Expired() if not verdicts.believed(fault):
+                verdicts.give_back(claim, delivery, "clock-held")
+            case LeaseLost() | Gone() | NotFound():
+                raise fault
+            case AttemptFailed():
+                verdicts.fail_or_retry(claim, delivery, str(fault))
+            case Unavailable():
+                verdicts.give_back(claim, delivery, str(fault))
+            case _:
+                # Ours or the machine's, and without a name in the tree: an attempt like any other.
+                verdicts.fail_or_retry(claim, delivery, f"fault-{type(fault).__name__.lower()}")
+
+    def _reject(self, claim: Claim, delivery: Delivery, reason: str) -> None:
+        if self._verdicts.settle_in_the_end(claim, RejectedVerdict(reason)) is None:
+            return
+        if claim.record.source is Source.HTTP:
+            # Only Kafka's bytes are kept, for a redrive; over HTTP the caller still has them.
+            self._stores.objects.delete(Address.original(claim.record.id))
+        self._stores.queue.delete(delivery.receipt)
 
     def _produce(self, claim: Claim) -> Processed:
         record, vault = claim.record, self._stores.vault
@@ -193,54 +200,14 @@ class Processing:
             found[str(week)] = digest[:_FINGERPRINT_BYTES].hex()
         return found
 
-    def _fail_or_retry(self, claim: Claim, delivery: Delivery, reason: str) -> None:
-        if claim.record.attempts >= self._attempts:
-            self._fail(claim, delivery, reason)
-            return
-        if self._settle_once_there_is_room(claim, GivenBack(counted=True, reason=reason)) is None:
-            return
-        backoff = min(_FIRST_BACKOFF_MS << (claim.record.attempts - 1), _LONGEST_BACKOFF_MS)
-        # Jitter, so that what failed together does not come back together.
-        self._delay(delivery, round(backoff * random.uniform(0.5, 1.0)))  # noqa: S311 - no secret
-
-    def _fail(self, claim: Claim, delivery: Delivery, reason: str) -> None:
-        record = self._settle_once_there_is_room(claim, Failed(reason))
-        if record is not None:
-            self._stores.queue.bury(delivery.receipt, reason, record.attempts)
-
-    def _give_back(self, claim: Claim, delivery: Delivery, reason: str) -> None:
-        """No fault of the image's: the attempt does not count."""
-        if self._settle_once_there_is_room(claim, GivenBack(counted=False, reason=reason)) is not None:
-            self._delay(delivery, _FIRST_BACKOFF_MS)
-
-    def _settle_once_there_is_room(self, claim: Claim, verdict: Verdict) -> ImageRecord | None:
-        """`_settle`, tried until a full disk has room again: a lease that ran out instead would cost an attempt more.
-
-        None: the owner stops first. The next one gives all leases back.
-        """
-        told = False
-        while True:
-            try:
-                return self._settle(claim, verdict)
-            except StorageFull as fault:
-                if not told:
-                    self._journal("verdict_waits", image=str(claim.record.id), reason=str(fault))
-                told = True
-                if self._stopping.wait(_LOOK_FOR_ROOM_EVERY):
-                    return None
-
-    def _settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
-        record = self._stores.metadata.settle(claim, verdict)
-        self._journal(record.state.value, image=str(record.id), attempts=record.attempts, reason=record.reason)
-        return record
-
     def _leave_to_the_holder(self, delivery: Delivery) -> None:
         """Somebody holds the lease, or the work is done. A job is dropped only when nothing is left to do."""
         queue = self._stores.queue
         try:
             record = self._stores.metadata.get(delivery.job.image_id)
-        except (Gone, NotFound):
-            queue.delete(delivery.receipt)
+        except (Gone, NotFound) as fault:
+            if self._verdicts.believed(fault):
+                queue.delete(delivery.receipt)
             return
         if record.state is State.FAILED:
             # Whoever failed it was cut off before its job was buried.
@@ -248,12 +215,6 @@ class Processing:
                 queue.bury(delivery.receipt, record.reason or "unknown", record.attempts)
         elif record.state not in (State.PROCESSING, State.RECEIVED):
             queue.delete(delivery.receipt)
-
-    def _delay(self, delivery: Delivery, milliseconds: int) -> None:
-        try:
-            self._stores.queue.change_visibility(delivery.receipt, milliseconds)
-        except LeaseLost:
-            return
 
     def _remove_renditions(self, record: ImageRecord) -> None:
         for recipe in self._sandbox.recipes:

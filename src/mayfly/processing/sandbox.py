@@ -17,7 +17,8 @@ from mayfly.processing.recipe import Recipe, recipes_to_json
 from mayfly.processing.reply import Complaint, Reply, Unbelievable, read_reply
 from mayfly.processing.shared_body import SharedBody
 
-WORKER = (sys.executable, "-I", "-m", "mayfly.processing.worker_main")
+# Not -I: that would switch off the user's site as well, where `pip install --user` puts Mayfly itself.
+WORKER = (sys.executable, "-E", "-P", "-m", "mayfly.processing.worker_main")
 
 _START_SECONDS = 30.0  # 0.4 on an idle machine; a loaded one may need many times that
 _END_SECONDS = 5.0

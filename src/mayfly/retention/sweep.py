@@ -12,7 +12,7 @@ what is due, not a note about it.
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mayfly.model.errors import ClockHeld, StorageFull, Unavailable
 from mayfly.model.instant import Minute, Ms, last_ended, minute_end, minute_label
@@ -76,40 +76,59 @@ class Sweep:
             ClockHeld: wall time jumped; nothing is destroyed by it until an operator confirms.
         """
         with self._lock:
-            if self._clock.held():
-                raise ClockHeld("wall time jumped: nothing is destroyed until `mayfly clock confirm`")
-            through = last_ended(self._clock.now())
+            through = self._last_believed()
             # Keys of every due minute die before the first byte is looked for.
             keys = self._keys.destroy([minute for minute in self._keys.live() if minute <= through])
             destroyed_at = self._clock.now()
-            swept = tuple(self._sweep(minute, destroyed_at) for minute in self._due(through))
+            swept, ended = [], through
+            for minute in self._due(through):
+                swept.append(self._sweep(minute, destroyed_at))
+                if (later := self._last_believed()) > ended:
+                    # Minutes that end meanwhile are swept by the next run; their keys do not wait for it.
+                    keys += self._keys.destroy([Minute(minute) for minute in range(ended + 1, later + 1)])
+                    ended = later
             # Also after an empty run: one that was put off, and the pages of early erasures, are made up for.
             self._scrub()
-            return SweepRun(through, keys, swept)
+            return SweepRun(through, keys, self._verified(swept, through))
+
+    def _last_believed(self) -> Minute:
+        # The instant first, then whether it is believed: asked the other way round, a jump between the two would
+        # destroy every key there is.
+        now = self._clock.now()
+        if self._clock.held():
+            raise ClockHeld("wall time jumped: nothing is destroyed until `mayfly clock confirm`")
+        return last_ended(now)
 
     def _due(self, through: Minute) -> list[Minute]:
         stored = {minute for minute in self._objects.minutes() if minute <= through}
         return sorted(stored.union(self._metadata.due_minutes(through)))
 
     def _sweep(self, minute: Minute, destroyed_at: Ms) -> Swept:
-        objects = self._objects.purge(minute)
+        """Remove what can be removed. One minute's trouble keeps no other waiting."""
+        objects, records = Removed(), RecordsRemoved()
         try:
+            objects = self._objects.purge(minute)
             records = self._metadata.purge(minute)
-        except StorageFull as fault:
-            # Without its key a record's personal fields are noise; the row itself goes when there is room.
-            self._journal("purge_delayed", minute=minute_label(minute), reason=str(fault))
-            records = RecordsRemoved()
-        nothing_left = not self._objects.listing(minute) and not self._metadata.records(minute)
-        swept = Swept(minute, destroyed_at, objects, records, self._clock.now() if nothing_left else None)
-        self._journal(
-            "purged" if nothing_left else "purge_unverified",
-            minute=minute_label(minute),
-            originals=objects.originals,
-            renditions=objects.renditions,
-            records=records.http + records.kafka,
-            lag_ms=swept.lag_ms,
-        )
-        return swept
+        except (StorageFull, OSError) as fault:
+            # Without its key, what is left of an image is noise; it goes with a later run.
+            self._journal("purge_delayed", minute=minute_label(minute), reason=f"{type(fault).__name__}: {fault}")
+        return Swept(minute, destroyed_at, objects, records, None)
+
+    def _verified(self, swept: list[Swept], through: Minute) -> tuple[Swept, ...]:
+        """Both stores are asked once more; only a minute of which nothing stands is done."""
+        standing = set(self._due(through))
+        now = self._clock.now()
+        checked = [replace(one, verified_at=None if one.minute in standing else now) for one in swept]
+        for one in checked:
+            self._journal(
+                "purge_unverified" if one.verified_at is None else "purged",
+                minute=minute_label(one.minute),
+                originals=one.objects.originals,
+                renditions=one.objects.renditions,
+                records=one.records.http + one.records.kafka,
+                lag_ms=one.lag_ms,
+            )
+        return tuple(checked)
 
     def _scrub(self) -> None:
         try:

@@ -12,6 +12,7 @@ import pytest
 from mayfly.model.address import Address
 from mayfly.model.errors import (
     AttemptFailed,
+    ClockHeld,
     MayflyError,
     NotFound,
     Rejected,
@@ -21,15 +22,16 @@ from mayfly.model.errors import (
 )
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
-from mayfly.model.instant import SECOND
+from mayfly.model.instant import MINUTE, SECOND, Ms
 from mayfly.model.job import Job
 from mayfly.model.lifecycle import State
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
 from mayfly.ports.work_queue import WorkQueue
-from mayfly.processing.process import Processing, Stores
+from mayfly.processing.process import Processing
 from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.shared_body import SharedBody
+from mayfly.processing.verdicts import Stores
 from mayfly.retention.erase import Erasure
 from mayfly.vault.vault import Vault
 from support.house import Crash, Failing, House
@@ -210,7 +212,7 @@ def test_a_full_disk_gives_the_image_back_uncounted(shop: Workshop) -> None:
 def test_a_verdict_waits_for_room_to_be_written(
     shop: Workshop, fault: MayflyError, ending: tuple[State, int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mayfly.processing.process._LOOK_FOR_ROOM_EVERY", 0.001)
+    monkeypatch.setattr("mayfly.processing.verdicts._LOOK_AGAIN_EVERY", 0.001)
     image_id = shop.admit()
     shop.sandbox.faults = [fault]
     metadata = Failing(shop.metadata, at=1, fault=StorageFull("full"), names=frozenset({"settle"}))
@@ -231,6 +233,63 @@ def test_an_owner_that_stops_on_a_full_disk_leaves_the_lease_to_the_next(shop: W
     shop.metadata.give_back_all()
     shop.run()
     assert shop.ending(image_id) == (State.PROCESSED, 1, None)
+
+
+def test_under_a_held_clock_nothing_is_taken_and_nothing_is_found_to_be_gone(shop: Workshop) -> None:
+    image_id = shop.admit()
+    shop.clock.move(8 * 24 * 60 * MINUTE)
+    shop.clock.hold()
+    with pytest.raises(ClockHeld):
+        shop.run()
+    assert (shop.queue.depth(), image_id in shop.metadata.tables.images) == (1, True)
+
+
+def test_a_jump_in_the_middle_of_a_run_that_is_set_right_costs_the_image_nothing(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mayfly.processing.verdicts._LOOK_AGAIN_EVERY", 0.001)
+    image_id, born = shop.admit(), shop.clock.now()
+
+    def set_right() -> None:
+        shop.clock.set(born)
+        shop.clock.confirm()
+
+    def jump() -> None:
+        shop.clock.hold()
+        shop.clock.set(Ms(born + 8 * 24 * 60 * MINUTE))
+        threading.Timer(0.05, set_right).start()
+
+    shop.sandbox.meanwhile = jump
+    shop.run()
+    assert shop.ending(image_id)[:2] == (State.RECEIVED, 0)
+    shop.sandbox.meanwhile = lambda: None
+    shop.clock.move(10_000)
+    assert shop.run()
+    assert shop.ending(image_id) == (State.PROCESSED, 1, None)
+    assert shop.standing() == shop.all_of(image_id)
+
+
+def run_out_of_descriptors() -> None:
+    raise OSError("no more descriptors")
+
+
+def test_a_fault_without_a_name_costs_an_attempt_and_ends_in_failed(shop: Workshop) -> None:
+    image_id = shop.admit()
+    for _ in range(ATTEMPTS):
+        shop.sandbox.meanwhile = run_out_of_descriptors
+        shop.run()
+        shop.clock.move(120_000)
+    assert shop.ending(image_id) == (State.FAILED, ATTEMPTS, "fault-oserror")
+    assert shop.buried() == [(image_id, "fault-oserror", ATTEMPTS)]
+
+
+def test_leases_that_run_out_again_and_again_end_in_failed(shop: Workshop) -> None:
+    image_id = shop.admit()
+    for _ in range(ATTEMPTS):
+        shop.metadata.claim(image_id, LEASE_MS)
+        shop.clock.move(LEASE_MS + 1)
+    shop.run()
+    assert shop.ending(image_id)[::2] == (State.FAILED, "attempts-spent")
 
 
 def test_an_image_that_dies_while_it_is_worked_on_leaves_nothing(shop: Workshop) -> None:
