@@ -9,9 +9,9 @@ import structlog
 _FIELDS = frozenset(
     {
         "attempts",
-        "bytes",
         "erased",
         "image",
+        "kib",
         "lag_ms",
         "minute",
         "objects",
@@ -24,7 +24,9 @@ _FIELDS = frozenset(
         "strays",
     }
 )
-"""What may be logged beside the event. A field that is not here is dropped: a name or a hash cannot slip in."""
+"""What may be logged beside the event. A field that is not here is dropped: a name or a hash cannot slip in.
+
+No size in bytes either: beside an image, or a minute that held but one, it would single out a known file for ever."""
 
 
 def configure(log_format: Literal["auto", "text", "json"]) -> None:

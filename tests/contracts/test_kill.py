@@ -164,6 +164,21 @@ def test_a_torn_slot_is_a_key_that_is_gone_and_its_room_is_used_again(folder: Pa
         assert Minute(MINUTE + SLOTS) in store.live()
 
 
+def test_what_a_torn_or_damaged_slot_holds_is_overwritten_at_the_next_opening(folder: Path) -> None:
+    file = folder / "minutes.slots"
+    whole = [file.read_bytes()[slot_of(minute)] for minute in range(MINUTE, MINUTE + 3)]
+    elsewhere = slot_of(MINUTE + SLOTS // 2)
+    change(file, slot_of(MINUTE), whole[0][:20] + bytes(SLOT_BYTES - 20))
+    change(file, slot_of(MINUTE + 1), bytes(8) + whole[1][8:])
+    change(file, slot_of(MINUTE + 2), bytes(SLOT_BYTES))
+    change(file, elsewhere, whole[2])
+    with closing(SlotKeyStore(folder, SLOTS)) as store:
+        assert len(store.live()) == KEYS_AT_ONCE - 3
+    after = file.read_bytes()
+    for where in (*map(slot_of, range(MINUTE, MINUTE + 3)), elsewhere):
+        assert after[where] == bytes(SLOT_BYTES)
+
+
 def test_keys_that_a_power_cut_kept_without_their_mark_are_made_anew_without_holes(folder: Path) -> None:
     file, later = folder / "minutes.slots", Minute(LAST + KEYS_AT_ONCE)
     header = file.read_bytes()[:HEADER_BYTES]

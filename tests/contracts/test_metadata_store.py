@@ -730,6 +730,27 @@ class TestGivingBackAll:
         assert metadata.reserve(Reservation(unfinished.key, second), FAR) == second
         assert metadata.reserve(Reservation(KEY, an_image().id), FAR) == kept.id
 
+    def test_what_has_lost_its_job_gets_one_anew(self, hand_over: "Subject[HandOver]", an_image: AnImage) -> None:
+        metadata = hand_over.opened.metadata
+        records = [an_image() for _ in range(2)]
+        for record in records:
+            metadata.admit(record, None)
+        metadata.claim(records[0].id, LEASE)
+        opened = hand_over.reopen()
+        metadata, queue = opened.metadata, opened.queue
+        assert metadata.give_back_all() == 1, "leases are counted, jobs are not"
+        delivered = queue.receive(10, 600_000, 0)
+        assert {delivery.job.image_id for delivery in delivered} == {record.id for record in records}
+        assert {delivery.receive_count for delivery in delivered} == {1}
+        metadata.give_back_all()
+        assert queue.depth() == 2, "who has a job gets no second one"
+
+    def test_what_is_settled_gets_no_job(self, metadata: MetadataStore, queue: WorkQueue, an_image: AnImage) -> None:
+        for state in (State.PROCESSED, State.FAILED, State.REJECTED):
+            metadata.admit(an_image(state=state), None)
+        metadata.give_back_all()
+        assert queue.depth() == 0
+
     def test_settled_images_stay_as_they_are(self, metadata: MetadataStore, an_image: AnImage) -> None:
         settled = metadata.settle(metadata.claim(admitted(metadata, an_image()).id, LEASE), DONE)
         assert metadata.give_back_all() == 0

@@ -9,7 +9,7 @@ from mayfly.adapters.memory.clock import ManualClock
 from mayfly.model.address import Address, Kind
 from mayfly.model.errors import AlreadyExists, Expired, Gone, ObjectMissing
 from mayfly.model.identity import ImageId
-from mayfly.model.instant import Ms
+from mayfly.model.instant import Minute, Ms
 from mayfly.model.retention import Retention
 from mayfly.ports.object_store import ObjectReader, ObjectStore, Removed, StoredObject
 
@@ -433,6 +433,9 @@ class TestListing:
         for image_id in ids:
             put(objects, Address.original(image_id), b"o")
         assert objects.minutes() == sorted({image_id.expiry_minute for image_id in ids})
+        every = objects.minutes()
+        assert objects.minutes(every[0]) == every[:1]
+        assert objects.minutes(Minute(every[0] - 1)) == []
 
     def test_a_minute_lists_all_its_objects_with_their_sizes_and_no_others(
         self, objects: ObjectStore, new_id: NewId
@@ -449,6 +452,17 @@ class TestListing:
         listed = objects.listing(one.expiry_minute)
         assert len(listed) == 3
         assert set(listed) == expected
+
+    def test_a_minute_under_which_nothing_stands_any_more_is_not_listed(
+        self, objects: ObjectStore, new_id: NewId
+    ) -> None:
+        aborted, deleted = Address.original(new_id(5)), Address.original(new_id(6))
+        objects.create(aborted).abort()
+        put(objects, deleted, b"bytes")
+        objects.delete(deleted)
+        assert objects.minutes() == []
+        put(objects, aborted, b"bytes")
+        assert objects.minutes() == [aborted.minute]
 
     def test_an_unfinished_write_is_listed_as_such_and_so_is_its_minute(
         self, objects: ObjectStore, address: Address

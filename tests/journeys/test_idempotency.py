@@ -79,6 +79,14 @@ def test_a_key_survives_a_crash_and_an_unfinished_one_is_free_again(make_server:
     assert send(server, small, "unfinished").status_code == 201
 
 
+def test_two_keys_are_refused_for_which_was_meant(door: Server, small: bytes) -> None:
+    twice = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    with nothing_left(door, kept=settled(door)):
+        assert_problem(door.post("/v1/images", content=small, headers=twice), 400, "invalid-request", "several")
+        files = {"file": ("a.jpg", small, "image/jpeg")}
+        assert_problem(door.post("/v1/images", files=files, headers=twice), 400, "invalid-request", "several")
+
+
 @pytest.mark.parametrize("key", ["x", "k" * 255, "order 17/b: Grüße"])
 def test_any_printable_key_is_taken_and_none_is_stored_readably(door: Server, key: str, small: bytes) -> None:
     first = door.post("/v1/images", content=small, headers={b"Idempotency-Key": key.encode("latin-1")})

@@ -84,12 +84,25 @@ def test_what_a_page_can_send_without_asking_is_refused_by_json_routes(door: Ser
 
 
 @pytest.mark.parametrize("path", ["/v1/sweeps", "/v1/clock/confirm"])
-def test_json_routes_take_json_and_no_body(door: Server, path: str) -> None:
-    assert door.post(path).status_code == 200
+def test_json_routes_take_json_alone(door: Server, path: str) -> None:
+    assert_problem(door.post(path), 415, "json-only", "application/json")
+    assert_problem(door.post(path, headers={"Content-Type": "text/plain"}), 415, "json-only")
     assert door.post(path, json={}).status_code == 200
     assert (
         door.post(path, content=b"{}", headers={"Content-Type": "application/json; charset=utf-8"}).status_code == 200
     )
+
+
+def test_a_retry_takes_nothing_or_json(door: Server, small: bytes) -> None:
+    image = door.upload(small)
+    door.until_state(image["id"], "processed")
+    path = f"/v1/images/{image['id']}/retry"
+    # Allowed as requests; that the image did not fail is another matter.
+    assert_problem(door.post(path), 409, "conflict")
+    assert_problem(door.post(path, json={}), 409, "conflict")
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        assert_problem(door.post(path, content=b"{}", headers={"Content-Type": kind}), 415, "json-only")
+    assert_problem(door.post(path, headers={"Content-Type": "text/plain"}), 415, "json-only")
 
 
 def test_no_other_site_is_told_that_it_may(door: Server) -> None:

@@ -30,16 +30,16 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_a_field_that_is_not_on_the_list_is_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json")
-    journal("received", image="an-id", file_name="holiday.jpg", sha256="ab" * 32, uploader="somebody", bytes=3)
+    journal("received", image="an-id", file_name="holiday.jpg", sha256="ab" * 32, uploader="somebody", bytes=3, kib=1)
     (line,) = lines(capsys)
     told = json.loads(line)
-    assert told.keys() == {"event", "level", "timestamp", "image", "bytes"}
-    assert (told["event"], told["level"], told["image"], told["bytes"]) == ("received", "info", "an-id", 3)
+    assert told.keys() == {"event", "level", "timestamp", "image", "kib"}
+    assert (told["event"], told["level"], told["image"], told["kib"]) == ("received", "info", "an-id", 1)
     assert told["timestamp"].endswith("Z")
 
 
 def test_no_personal_field_is_on_the_list() -> None:
-    personal = {"file_name", "uploader", "sha256", "labels", "exif", "path", "address", "key"}
+    personal = {"file_name", "uploader", "sha256", "labels", "exif", "path", "address", "key", "bytes"}
     assert not journal_module._FIELDS & personal
 
 

@@ -1,8 +1,9 @@
 """The command line. What a command needs is imported when it runs: `mayfly --help` answers at once."""
 
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -43,6 +44,34 @@ def main() -> None:
         sys.exit(1)
 
 
+class Leaving:
+    """Makes SIGTERM and SIGINT end a start at once, closing what is open: exit code 0, for it was asked for.
+
+    `left_to_others`: somebody else heeds them from now on; what still comes here was heeded by then.
+    """
+
+    def __init__(self) -> None:
+        self.left_to_others = False
+        self._told = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._heed)
+
+    def unless_told(self) -> None:
+        """Go on, or leave after all: an exception out of a signal is lost if it comes in a finaliser or a callback."""
+        if self._told:
+            self._leave()
+
+    def _heed(self, *_: object) -> None:
+        # Only once: a second signal would cut short the closing that the first began.
+        if not self.left_to_others and not self._told:
+            self._told = True
+            self._leave()
+
+    @staticmethod
+    def _leave() -> NoReturn:
+        raise SystemExit(0)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"mayfly {__version__}")
@@ -73,6 +102,7 @@ def up(
 
     The first line printed is the address. Every other setting: `mayfly config init`, or MAYFLY_* in the environment.
     """
+    leaving = Leaving()  # before the imports: they take most of a start
     from mayfly.cli.up import up as run_up
 
     options: dict[str, Any] = {
@@ -84,7 +114,7 @@ def up(
         "clock": clock,
         "log_format": log_format,
     }
-    run_up(config, options)
+    run_up(config, options, leaving)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The supervisor of the workers: one thread a worker, each with a sandboxed process of its own."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from mayfly.model.errors import Unavailable
@@ -36,10 +37,13 @@ class WorkerPool:
             thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Take no more work; wait for what is in hand. What is not done by then is given back at the next start."""
+        """Take no more work; wait for what is in hand, so long for all together. What is not done by then is given
+        back at the next start. Harmless before `start`."""
         self._stopping.set()
+        deadline = time.monotonic() + timeout_seconds
         for thread in self._threads:
-            thread.join(timeout_seconds)
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         with self._make_sandbox() as sandbox:

@@ -268,7 +268,9 @@ class Receiving:
         except BaseException:
             self._intake.objects.delete(Address.original(self.image_id))
             raise
-        self._intake.journal("received", image=str(record.id), source=record.source, bytes=record.size)
+        # Rounded up: the log stays for ever, and a size to the byte would single out a picture that is known elsewhere.
+        kib = -(-record.size // 1_024)
+        self._intake.journal("received", image=str(record.id), source=record.source, kib=kib)
         return Received(record, personal, created=True)
 
     def _repeat(self, holder: ImageId) -> Received:

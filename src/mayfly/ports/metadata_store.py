@@ -83,7 +83,8 @@ class MetadataStore(Protocol):
         ...
 
     def release(self, reservation: Reservation) -> None:
-        """Give an idempotency key back after nothing was admitted. One that is not held by this id is left alone."""
+        """Give an idempotency key back after nothing was admitted, on a full disk too. One that is not held by this id
+        is left alone."""
         ...
 
     def admit(self, record: ImageRecord, job: Job | None, reservation: Reservation | None = None) -> None:
@@ -143,8 +144,9 @@ class MetadataStore(Protocol):
 
     def give_back_all(self) -> int:
         """Give back every lease and every unfinished reservation, uncounted: the owner that held them is gone.
-        Delivered jobs become visible at once, and their receipts end. Called by an owner that starts, before anyone
-        else writes. Returns how many leases."""
+        Delivered jobs become visible at once, and their receipts end. Every record that is then `received` and has no
+        job gets one: a lost job would leave its image waiting until it dies. Called by an owner that starts, before
+        anyone else writes. Returns how many leases."""
         ...
 
     def delete(self, image_id: ImageId) -> bool:

@@ -48,7 +48,7 @@ class ObjectWriter(Protocol):
         Raises:
             Expired: the address is due, or its minute was purged; nothing is left.
             AlreadyExists: the address is taken and `replace` was not asked for; what stood there stands.
-            StorageFull: nothing is left.
+            StorageFull: nothing is left; where something was to be replaced, that or this stands, whole.
         """
         ...
 
@@ -99,18 +99,25 @@ class ObjectStore(Protocol):
         """Remove exactly this, finished or not, durably. Already gone is no error."""
         ...
 
-    def minutes(self) -> list[Minute]:
-        """The minutes of expiry under which anything stands, ascending. Asks the store itself, no record."""
+    def minutes(self, through: Minute | None = None) -> list[Minute]:
+        """The minutes of expiry, up to `through`, under which anything stands, ascending. Asks the store itself, no
+        record; its cost grows with what is due, hardly with what lives.
+
+        Anything: also what is at no address of ours, and so in no `listing`. A minute that still shows after its purge
+        is not verified, whatever `listing` says.
+        """
         ...
 
     def listing(self, minute: Minute) -> list[StoredObject]:
-        """Everything that stands under a minute, unfinished writes included."""
+        """Everything at an address of ours that stands under a minute, unfinished writes included."""
         ...
 
     def purge(self, minute: Minute) -> Removed:
         """Remove everything under a minute, in every version, durably. Repeatable; needs no free space.
 
-        A write under this minute that commits later raises Expired and leaves nothing.
+        What is at no address of ours goes too. What cannot be removed stops neither the rest nor the caller: it is not
+        counted, and its minute still shows in `minutes`. A write under this minute that commits later raises Expired
+        and leaves nothing.
         """
         ...
 

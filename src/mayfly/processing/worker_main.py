@@ -1,4 +1,4 @@
-"""What a worker runs: `python -I -m mayfly.processing.worker_main`, with a socket as its standard input.
+"""What a worker runs: `python -E -P -m mayfly.processing.worker_main`, with a socket as its standard input.
 
 It is exec'd with an empty environment and owns nothing: no key, no store, no file. Each image comes as shared memory
 and goes as shared memory. It ends when the socket does.

@@ -100,8 +100,7 @@ class Sweep:
         return last_ended(now)
 
     def _due(self, through: Minute) -> list[Minute]:
-        stored = {minute for minute in self._objects.minutes() if minute <= through}
-        return sorted(stored.union(self._metadata.due_minutes(through)))
+        return sorted({*self._objects.minutes(through), *self._metadata.due_minutes(through)})
 
     def _sweep(self, minute: Minute, destroyed_at: Ms) -> Swept:
         """Remove what can be removed. One minute's trouble keeps no other waiting."""

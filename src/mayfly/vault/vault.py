@@ -164,6 +164,10 @@ class SealedReader:
             begin = index * SEGMENT_BYTES
             yield plain[max(0, start - begin) : stop - begin]
 
+    def refuse_gone(self) -> None:
+        """Raise Expired or Erased once the image may not be read any more."""
+        self._vault.refuse_gone(self._image_id)
+
     def close(self) -> None:
         self._reader.close()
 

@@ -137,7 +137,53 @@ def test_a_clock_that_was_set_back_stands_still_and_jumping_forth_again_is_held(
     assert clock.now() == BEGAN
     assert not clock.held()
     machine.wall += 2 * HOUR
-    assert clock.held(), "it runs ahead of what was believed after it had been set back"
+    assert clock.held(), "it runs ahead of what was believed before it was set back"
+
+
+def test_a_clock_that_was_set_back_and_then_right_is_never_held(machine: Machine, start: Start) -> None:
+    clock = start()
+    for away in (MINUTE, 3 * HOUR):
+        machine.wall -= HOUR
+        machine.goes_on(away)
+        assert not clock.held()
+        machine.wall += HOUR
+        assert not clock.held()
+        assert clock.now() == machine.wall
+    machine.wall += 30 * DAY
+    assert clock.held()
+    machine.wall -= 30 * DAY
+    assert not clock.held()
+    assert clock.now() == machine.wall
+
+
+def test_a_clock_that_was_set_back_for_good_goes_on_by_its_new_line(machine: Machine, start: Start) -> None:
+    clock = start()
+    clock.now()
+    machine.wall -= HOUR
+    machine.goes_on(HOUR)
+    assert clock.now() == BEGAN
+    machine.goes_on(DAY)
+    assert clock.now() == BEGAN + DAY
+    assert not clock.held()
+    clock.tick()
+    machine.wall += HOUR + LARGEST_DRIFT + 1
+    assert clock.held(), "past what boot time vouches for"
+    machine.wall -= HOUR + LARGEST_DRIFT + 1
+    again = start()
+    machine.wall += LARGEST_DRIFT + 1
+    assert again.held(), "a start believes the lower line"
+
+
+def test_confirming_without_a_hold_changes_nothing(machine: Machine, start: Start) -> None:
+    clock = start()
+    machine.wall += LARGEST_DRIFT
+    clock.confirm()
+    machine.wall += 1
+    assert clock.held(), "what was drifted before counts on"
+    machine.wall -= HOUR
+    clock.confirm()
+    machine.wall += HOUR - 1
+    assert not clock.held(), "nor does it make a clock that was set back the one that is believed"
 
 
 def test_the_tick_survives_and_time_never_goes_below_it(machine: Machine, start: Start) -> None:

@@ -22,7 +22,7 @@ def family(root: type[MayflyError]) -> list[type[MayflyError]]:
     return [root, *(member for child in root.__subclasses__() for member in family(child))]
 
 
-OURS = {errors.Unopenable, errors.Rejected, errors.AttemptFailed, errors.Misconfigured}
+OURS = {errors.Unopenable, errors.Rejected, errors.AttemptFailed}
 """What no caller can help: should one come to the edge, it is a fault on our side."""
 
 
@@ -65,6 +65,39 @@ def test_what_is_wrong_on_our_side_is_not_told() -> None:
         response = respond(fault)
         assert response.status_code == 500
         assert SECRET not in bytes(response.body).decode()
+
+
+def told(capsys: pytest.CaptureFixture[str], fault: Exception) -> tuple[int, str, str]:
+    """Status and text of the answer, and what the log says."""
+    router = APIRouter()
+
+    @router.get("/broken")
+    def broken() -> None:
+        raise fault
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "ROUTERS", (*app_module.ROUTERS, router))
+        response = ask(create_app(None), "GET", "/broken")  # type: ignore[arg-type]
+    return response.status_code, response.text, "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("fault", [errors.Unopenable(SECRET), RuntimeError(SECRET)], ids=repr)
+def test_what_the_answer_keeps_to_itself_stands_in_the_log(
+    capsys: pytest.CaptureFixture[str], fault: Exception
+) -> None:
+    status, answer, log = told(capsys, fault)
+    assert (status, SECRET in answer) == (500, False)
+    assert f"{type(fault).__name__}: {SECRET}" in log
+
+
+@pytest.mark.parametrize(
+    "fault", [errors.NotFound("no such image"), errors.Misconfigured("the clock's file")], ids=repr
+)
+def test_what_the_answer_says_is_not_logged_as_a_fault(capsys: pytest.CaptureFixture[str], fault: Exception) -> None:
+    status, answer, log = told(capsys, fault)
+    assert status in (404, 503)
+    assert str(fault) in answer
+    assert "internal" not in log
 
 
 def test_what_nobody_foresaw_is_answered_without_a_word_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

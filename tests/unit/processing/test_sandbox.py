@@ -19,7 +19,7 @@ import pyvips
 from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverdue
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import Recipe, parse_recipes
-from mayfly.processing.sandbox import Outcome, Sandbox
+from mayfly.processing.sandbox import WORKER, Outcome, Sandbox
 from mayfly.processing.shared_body import SharedBody
 
 
@@ -372,3 +372,11 @@ def test_a_worker_that_dribbles_is_overdue_all_the_same() -> None:
 def test_a_worker_that_cannot_start_says_so() -> None:
     with Sandbox(Limits(), ONE, ("/bin/false",)) as sandbox, pytest.raises(WorkerDied):
         run(sandbox, b"x", "png")
+
+
+def test_a_worker_heeds_no_environment_and_no_working_folder_but_the_users_own_site() -> None:
+    """That site is where `pip install --user` puts Mayfly itself."""
+    flags = "import sys; print(sys.flags.ignore_environment, sys.flags.safe_path, sys.flags.no_user_site)"
+    options = WORKER[1 : WORKER.index("-m")]
+    told = subprocess.run([WORKER[0], *options, "-c", flags], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.split() == ["1", "True", "0"]

@@ -1,7 +1,8 @@
 """The system's clock, guarded against jumps, and movable by a file for tests and demonstrations.
 
 A clock that jumps ahead would destroy what is not due, so a jump is believed only when an operator confirms it:
-while running, wall time may not outrun boot time (which counts suspended hours) by more than five minutes; at a
+while running, wall time may not outrun boot time (which counts suspended hours) by more than five minutes, counted
+from the start, the last confirmation or the last trusted move; at a
 start, it may not lie over an hour past the last tick if the kernel itself says that the clock is unsynchronised.
 """
 
@@ -70,8 +71,10 @@ class SystemClock:
 
     def confirm(self) -> None:
         with self._lock:
-            self._lead = self._wall()[0] - _boot_ms()
             self._look()
+            if self._held:
+                self._lead = self._wall()[0] - _boot_ms()
+                self._look()
 
     def tick(self) -> None:
         with self._lock:
@@ -90,9 +93,14 @@ class SystemClock:
         self._held = not trusted and lead - self._lead > LARGEST_DRIFT
         if self._held:
             return Ms(max(self._latest, wall))
-        if trusted or lead < self._lead:
-            # Moved on purpose, or set back: what counts is how far it runs ahead from here on.
+        if trusted:
+            # Moved on purpose: what counts is how far it runs ahead from here on.
             self._lead = lead
+        # A step back does not lower the believed line, or setting it right again would look like a jump: up to that
+        # line boot time itself vouches for the wall. Whether it was a mistake or is for good, `now` stands still until
+        # the wall has caught up, then follows it; the next start believes the lower line. Until then a jump back up
+        # to the line is not held: it destroys nothing that would not be due had the clock never been set back. A slew
+        # needs no care, for the kernel slews boot time along.
         self._latest = max(self._latest, wall)
         return Ms(self._latest)
 
@@ -126,6 +134,8 @@ def read_move(path: Path) -> tuple[float, bool]:
         words = path.read_text(encoding="utf-8", errors="replace").split()
     except FileNotFoundError:
         return 0.0, True
+    except OSError as fault:
+        raise Misconfigured(f"{path}: the clock file cannot be read: {fault.strerror}") from None
     if not words:
         return 0.0, True
     match = _MOVE.fullmatch(words[0])

@@ -28,6 +28,8 @@ _APPLICATION_ID = 0x4D594659
 _LARGEST_GROUP = 256
 _READERS = 4
 _RESERVE_BYTES = 16 * 1024 * 1024
+_CLOSED = "the server is stopping; try again when it runs"
+_BROKEN = "the database failed and takes no more writes; look at the disk, then start Mayfly anew"
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
@@ -45,7 +47,7 @@ class Database:
         self._reserve = path.with_name("reserve")
         # What exists opens on a full disk too, or keys that fall due would outlive a restart.
         self._hold_reserve(try_only=path.exists())
-        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._readers: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
         try:
             self._open()
         except StorageFull:
@@ -53,6 +55,8 @@ class Database:
             self._open()
         self.jobs_added = threading.Condition()
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._ended: str | None = None  # why nothing is written any more; under the gate, so none queues behind the end
         self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
         self._thread.start()
 
@@ -63,15 +67,26 @@ class Database:
 
         Raises:
             StorageFull: the disk has no room; nothing was written.
+            Unavailable: it is closed, or broken.
         """
         entry = _Write(work, alone)
-        self._waiting.put(entry)
+        with self._gate:
+            if self._ended is not None:
+                raise Unavailable(self._ended)
+            self._waiting.put(entry)
         result: T = entry.done.result()
         return result
 
     def read(self, work: Work[T]) -> T:
-        """Run `work` on a reading connection; it sees what was committed before."""
+        """Run `work` on a reading connection; it sees what was committed before.
+
+        Raises:
+            Unavailable: it is closed.
+        """
         connection = self._readers.get()
+        if connection is None:
+            self._readers.put(None)  # for the next
+            raise Unavailable(_CLOSED)
         try:
             with _translated():
                 return work(connection)
@@ -98,22 +113,34 @@ class Database:
         self._hold_reserve(try_only=True)
 
     def close(self) -> None:
-        self._waiting.put(None)
+        """What was asked before is done; whoever comes later is refused at once."""
+        with self._gate:
+            if self._ended == _CLOSED:
+                return
+            self._ended = _CLOSED
+            self._waiting.put(None)
         self._thread.join()
         for _ in range(_READERS):
-            self._readers.get().close()
+            if connection := self._readers.get():
+                connection.close()
+        self._readers.put(None)
         self._connection.close()
 
     def _open(self) -> None:
-        with _translated():
-            self._connection = _connect(self._path)
-            try:
-                self._prepare()
-                while self._readers.qsize() < _READERS:
-                    self._readers.put(_connect(self._path, read_only=True))
-            except BaseException:
-                self._connection.close()
-                raise
+        try:
+            with _translated():
+                self._connection = _connect(self._path)
+                try:
+                    self._prepare()
+                    while self._readers.qsize() < _READERS:
+                        self._readers.put(_connect(self._path, read_only=True))
+                except BaseException:
+                    self._connection.close()
+                    raise
+        except sqlite3.Error as fault:
+            raise Misconfigured(
+                f"{self._path} cannot be opened ({fault}); mend that, or give another --data"
+            ) from fault
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -142,19 +169,36 @@ class Database:
                 raise
 
     def _serve(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            group = [first]
-            while len(group) < _LARGEST_GROUP and not self._waiting.empty():
-                entry = self._waiting.get()
-                if entry is None:
-                    self._waiting.put(None)
-                    break
-                group.append(entry)
-            self._commit([entry for entry in group if not entry.alone])
+        """Nobody who asked is left waiting, whatever happens here."""
+        group: list[_Write] = []
+        try:
+            while group := self._next_group():
+                self._commit([entry for entry in group if not entry.alone])
+                for entry in group:
+                    if entry.alone:
+                        entry.run(self._connection)
+                        entry.finish()
+        except BaseException as fault:
+            with self._gate:
+                self._ended = self._ended or _BROKEN
+            told = fault if isinstance(fault, MayflyError) else Unavailable(f"{_BROKEN} ({fault})")
             for entry in group:
-                if entry.alone:
-                    entry.run(self._connection)
-                    entry.finish()
+                entry.fail(told)
+                entry.finish()
+        while not self._waiting.empty():
+            if left := self._waiting.get():
+                left.fail(Unavailable(self._ended or _BROKEN))
+                left.finish()
+
+    def _next_group(self) -> list["_Write"]:
+        """Whatever waits; empty once it is time to end."""
+        group: list[_Write] = []
+        while not group or (len(group) < _LARGEST_GROUP and not self._waiting.empty()):
+            if (entry := self._waiting.get()) is None:
+                self._waiting.put(None)  # ends the next group, or is found by nobody
+                break
+            group.append(entry)
+        return group
 
     def _commit(self, group: list["_Write"]) -> None:
         """One transaction for all; each in a savepoint of its own, so that one's refusal does not undo the others."""
@@ -170,14 +214,21 @@ class Database:
                     self._connection.execute("RELEASE entry")
                 self._connection.execute("COMMIT")
         except Exception as fault:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
             for entry in group:
                 entry.fail(fault)
+            self._roll_back()
         for entry in group:
             entry.finish()
         with self.jobs_added:
             self.jobs_added.notify_all()
+
+    def _roll_back(self) -> None:
+        """Where even that fails, the connection is stuck in a transaction, and nothing may be written in it."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as fault:
+            raise Unavailable(_BROKEN) from fault
 
 
 class _Write:
@@ -207,6 +258,8 @@ class _Write:
         self._fault = fault
 
     def finish(self) -> None:
+        if self.done.done():
+            return
         if self._fault is not None:
             self.done.set_exception(self._fault)
         else:

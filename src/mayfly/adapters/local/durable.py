@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mayfly.model.errors import StorageFull
+from mayfly.model.errors import Misconfigured, StorageFull
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -22,6 +22,18 @@ def storage_full_named() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def opening(option: str) -> Iterator[None]:
+    """Translate what the system says of a folder or a file that cannot be opened; `option` is what names it."""
+    try:
+        with storage_full_named():
+            yield
+    except OSError as fault:
+        what = fault.filename if fault.filename is not None else "a file of Mayfly's"
+        why = "it is no folder" if isinstance(fault, FileExistsError | NotADirectoryError) else fault.strerror
+        raise Misconfigured(f"{what} cannot be used ({why}); mend that, or give another {option}") from fault
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -32,15 +44,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder, its parents too, readable by the owner alone, and its name durable."""
-    _make_folder(folder)
-    os.chmod(folder, 0o700)
-
-
-def _make_folder(folder: Path) -> None:
+    """Make a folder, its parents too, readable by the owner alone, and its name durable. One that is there stays as
+    it is: it may be somebody else's."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    make_private_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)
 

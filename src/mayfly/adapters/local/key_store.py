@@ -28,7 +28,7 @@ _IDS_AT_ONCE = 4_096
 
 
 class SlotKeyStore:
-    """Implements `ports.key_store.KeyStore`. One process owns the folder (the owner's lock sees to that)."""
+    """Implements `ports.key_store.KeyStore`. One process owns the folder (`data_folder` sees to that)."""
 
     def __init__(self, folder: Path, slots: int = MINUTE_SLOTS) -> None:
         make_private_folder(folder)

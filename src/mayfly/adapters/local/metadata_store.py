@@ -51,7 +51,8 @@ class SqliteMetadataStore:
         return self._database.write(work)
 
     def release(self, reservation: Reservation) -> None:
-        self._database.write(
+        # On a full disk, too: an upload refused for want of room is to be repeated as soon as there is some.
+        self._database.purging(
             lambda connection: (
                 connection.execute(
                     "DELETE FROM reservations WHERE key = ? AND image_id = ? AND until IS NOT NULL",
@@ -175,10 +176,16 @@ class SqliteMetadataStore:
         def work(connection: sqlite3.Connection) -> int:
             connection.execute("DELETE FROM reservations WHERE until IS NOT NULL")
             connection.execute("UPDATE jobs SET visible_at = 0, receipt = NULL WHERE receipt IS NOT NULL")
-            return connection.execute(
+            given_back = connection.execute(
                 "UPDATE images SET state = 'received', attempts = attempts - 1, lease_token = NULL,"
                 " lease_until = NULL WHERE state = 'processing'"
             ).rowcount
+            connection.execute(
+                "INSERT INTO jobs (image_id, minute, expires_at, visible_at, receive_count, receipt)"
+                " SELECT id, minute, expires_at, 0, 0, NULL FROM images"
+                " WHERE state = 'received' AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.image_id = images.id)"
+            )
+            return given_back
 
         return self._database.purging(work)
 

@@ -13,13 +13,14 @@ to rename. Only `create` makes folders, and it looks at the clock after it has m
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from mayfly.adapters.local.durable import make_private_folder, storage_full_named, sync_folder
 from mayfly.model.address import Address, parse_file_name
 from mayfly.model.errors import AlreadyExists, Expired, ObjectMissing
-from mayfly.model.instant import Minute, minute_label, parse_minute_label
+from mayfly.model.instant import Minute, minute_end, minute_label, parse_minute_label
 from mayfly.ports.clock import Clock
 from mayfly.ports.object_store import ObjectReader, ObjectWriter, Removed, StoredObject
 
@@ -53,16 +54,22 @@ class LocalObjectStore:
             if name.endswith(_PART) and _address_of(name) == found.address:
                 self._unlink(folder, name)
 
-    def minutes(self) -> list[Minute]:
-        found = []
+    def minutes(self, through: Minute | None = None) -> list[Minute]:
+        found, now = [], self._clock.now()
+        # Labels sort as their minutes do: what is past the bound is neither parsed nor opened.
+        last = None if through is None else minute_label(through)
         for name in _names(self._root):
+            if last is not None and name > last:
+                continue
             with contextlib.suppress(ValueError):
-                found.append(parse_minute_label(name))
+                minute = parse_minute_label(name)
+                if self._anything_in(self._root / name, minute_end(minute) <= now):
+                    found.append(minute)
         return sorted(found)
 
     def listing(self, minute: Minute) -> list[StoredObject]:
         found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._folder(minute)) as entries:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder(minute)) as entries:
             for entry in entries:
                 address = _address_of(entry.name)
                 if address is None or address.minute != minute:
@@ -74,26 +81,29 @@ class LocalObjectStore:
 
     def purge(self, minute: Minute) -> Removed:
         folder = self._folder(minute)
-        removed = Removed.of(self.listing(minute))
-        for name in _names(folder):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(folder / name)
-        # A write that began in time may still add a part; the next round of the sweep finds the folder again.
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+        stood = self.listing(minute)
+        # Forgotten before it goes: whoever makes the folder anew makes its name durable anew.
         self._durable_folders.discard(folder)
+        # Whatever stands in it, sub-folders too, past anything that cannot be removed: `minutes` still shows that, as
+        # it does a part that a write begun in time may still add.
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            # Something else in the folder's place.
+            os.unlink(folder)
         sync_folder(self._root)
-        return removed
+        left = {(found.address, found.unfinished) for found in self.listing(minute)}
+        return Removed.of([found for found in stood if (found.address, found.unfinished) not in left])
 
     def strays(self) -> list[str]:
         found = []
         for name in _names(self._root):
             try:
                 minute = parse_minute_label(name)
-            except ValueError:
+                standing = _names(self._root / name)
+            except (ValueError, NotADirectoryError):
                 found.append(name)
                 continue
-            for inner in _names(self._root / name):
+            for inner in standing:
                 address = _address_of(inner)
                 if address is None or address.minute != minute:
                     found.append(f"{name}/{inner}")
@@ -101,6 +111,22 @@ class LocalObjectStore:
 
     def _folder(self, minute: Minute) -> Path:
         return self._root / minute_label(minute)
+
+    def _anything_in(self, folder: Path, due: bool) -> bool:
+        """Whether anything stands in a minute's folder, or in its place."""
+        if due:
+            # An empty folder of a minute that is due (its writes were aborted, its objects erased) goes here: with
+            # no record of the minute, no purge would come for it. A folder that is not empty stays.
+            self._durable_folders.discard(folder)
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        try:
+            with os.scandir(folder) as entries:
+                return next(entries, None) is not None
+        except FileNotFoundError:
+            return False
+        except (NotADirectoryError, PermissionError):
+            return True
 
     def _sync(self, folder: Path) -> None:
         """Make a new name in a minute's folder durable, and the folder's own name if nobody has yet.
@@ -163,11 +189,10 @@ class _FileWriter:
         try:
             with storage_full_named():
                 os.fsync(self._descriptor)
-            if self._clock.now() >= self._expires_at:
-                raise Expired("the image is due: nothing more is stored for it")
-            self._publish()
-            self.abort()
-            self._sync(self._folder)
+                if self._clock.now() >= self._expires_at:
+                    raise Expired("the image is due: nothing more is stored for it")
+                self._publish()
+                self._make_durable()
         except FileNotFoundError:
             raise Expired("the image's minute was purged while it was written") from None
         finally:
@@ -188,6 +213,18 @@ class _FileWriter:
                 self._descriptor = os.open(self._part, flags, 0o600)
             except FileNotFoundError:
                 self._folder.mkdir(mode=0o700, exist_ok=True)
+
+    def _make_durable(self) -> None:
+        """Leave the final name alone, durably. A new one that may not survive a power cut is taken back; a replaced
+        one stays, for what stood there before is gone already."""
+        try:
+            self.abort()
+            self._sync(self._folder)
+        except OSError:
+            if not self._replace:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._final)
+            raise
 
     def _publish(self) -> None:
         if self._replace:

@@ -115,13 +115,23 @@ class SlotFile:
             raise Misconfigured(f"{self._path} has {count} slots, expected {self._count}")
 
     def _load(self) -> dict[int, bytes]:
+        """The keys of the slots that check. What does not is overwritten: no later destruction would find it.
+
+        A torn slot is one whose writing, or overwriting, never finished; a damaged one opens nothing any more.
+        """
         body = os.pread(self._descriptor, self._count * SLOT_BYTES, HEADER_BYTES)
-        keys = {}
-        for offset in range(0, len(body), SLOT_BYTES):
-            stored, key, checksum = _SLOT.unpack_from(body, offset)
-            # A torn slot is one whose writing never finished: no key of it was ever handed out.
-            if stored and zlib.crc32(body[offset : offset + 40]) == checksum:
+        keys, broken = {}, []
+        for slot in range(len(body) // SLOT_BYTES):
+            whole = body[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
+            stored, key, checksum = _SLOT.unpack_from(whole)
+            if stored and (stored - 1) % self._count == slot and zlib.crc32(whole[:40]) == checksum:
                 keys[stored - 1] = key
+            elif whole != _EMPTY:
+                broken.append(slot)
+        for slot in broken:
+            self._write(slot, _EMPTY)
+        if broken:
+            sync_data(self._descriptor)
         return keys
 
     def _drop_above_the_mark(self) -> None:

@@ -171,6 +171,9 @@ class MemoryMetadataStore:
             leased = [row for row in tables.images.values() if row.token is not None]
             for row in leased:
                 row.record, row.token, row.lease_until = _settled(row.record, GivenBack(counted=False)), None, None
+            for image_id, image in tables.images.items():
+                if image.record.state is State.RECEIVED and image_id not in tables.jobs:
+                    tables.hand_over(Job(image_id))
             tables.changed.notify_all()
             return len(leased)
 

@@ -41,9 +41,10 @@ class MemoryObjectStore:
         with self._lock:
             self._unfinished = [writer for writer in self._unfinished if writer.address != found.address]
 
-    def minutes(self) -> list[Minute]:
+    def minutes(self, through: Minute | None = None) -> list[Minute]:
         with self._lock:
-            return sorted({found.address.minute for found in self._standing()})
+            found = {found.address.minute for found in self._standing()}
+        return sorted(minute for minute in found if through is None or minute <= through)
 
     def listing(self, minute: Minute) -> list[StoredObject]:
         with self._lock:

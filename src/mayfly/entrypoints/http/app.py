@@ -17,9 +17,10 @@ from mayfly.entrypoints.http.errors import (
     WRONG_METHOD,
     on_mayfly_error,
     problem_response,
+    tell_internal,
 )
+from mayfly.entrypoints.http.json_bodies import NotJson, on_not_json
 from mayfly.entrypoints.http.ranges import ResponseCut
-from mayfly.entrypoints.http.service import NotJson, on_not_json
 from mayfly.entrypoints.http.stages import Stages
 from mayfly.model.errors import InvalidRequest, MayflyError
 
@@ -73,4 +74,5 @@ async def _on_invalid(_: Request, fault: Exception) -> Response:
 async def _on_unforeseen(_: Request, fault: Exception) -> Response:
     if isinstance(fault, ResponseCut):
         raise fault
+    tell_internal(fault)
     return problem_response(INTERNAL, "the server's log says more")

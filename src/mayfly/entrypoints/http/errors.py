@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from mayfly.journal import journal
 from mayfly.model import errors
 
 PRIVATE: Mapping[str, str] = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
@@ -41,6 +42,7 @@ TABLE: Mapping[type[errors.MayflyError], Problem] = {
     errors.Busy: Problem(503, "busy", "Too much is under way", retry_after=1),
     errors.ClockHeld: Problem(503, "clock-held", "The clock jumped and waits to be confirmed", retry_after=60),
     errors.Unavailable: Problem(503, "unavailable", "Not now", retry_after=5),
+    errors.Misconfigured: Problem(503, "misconfigured", "A setting or a file of ours is at fault", retry_after=60),
     errors.MayflyError: Problem(500, "internal", "Something is wrong on our side"),
 }
 
@@ -48,10 +50,11 @@ STARTING = Problem(503, "starting", "The server is still purging what fell due w
 UNSATISFIABLE_RANGE = Problem(416, "range-not-satisfiable", "The range lies outside the image")
 NO_ROUTE = Problem(404, "no-route", "There is no such route")
 WRONG_METHOD = Problem(405, "wrong-method", "The route does not take this method")
+HEAD_TOO_LARGE = Problem(431, "head-too-large", "The head of the request is too large")
 MEDIA_TYPE = Problem(415, "json-only", "The route takes application/json")
 INTERNAL = TABLE[errors.MayflyError]
 
-ALL_PROBLEMS = (*TABLE.values(), STARTING, UNSATISFIABLE_RANGE, NO_ROUTE, WRONG_METHOD, MEDIA_TYPE)
+ALL_PROBLEMS = (*TABLE.values(), STARTING, UNSATISFIABLE_RANGE, NO_ROUTE, WRONG_METHOD, HEAD_TOO_LARGE, MEDIA_TYPE)
 
 
 def problem_of(fault: errors.MayflyError) -> Problem:
@@ -86,6 +89,13 @@ def respond(fault: errors.MayflyError, headers: Mapping[str, str] | None = None)
     return problem_response(problem, detail, headers)
 
 
+def tell_internal(fault: Exception) -> None:
+    """Leave in the log what the answer keeps to itself. No error's text holds a personal field."""
+    journal("internal", reason=f"{type(fault).__name__}: {fault}")
+
+
 async def on_mayfly_error(_: Request, fault: Exception) -> JSONResponse:
     assert isinstance(fault, errors.MayflyError)
+    if problem_of(fault) is INTERNAL:
+        tell_internal(fault)
     return respond(fault)

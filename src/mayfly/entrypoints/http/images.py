@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from mayfly.entrypoints.http.access import authorize
 from mayfly.entrypoints.http.errors import PRIVATE
+from mayfly.entrypoints.http.json_bodies import json_or_nothing
 from mayfly.entrypoints.http.ranges import picture_response, wanted_range
 from mayfly.entrypoints.http.shapes import ImageOut, PageOut, image_out, listed
 from mayfly.entrypoints.http.stages import Stages, stages_of
@@ -131,7 +132,7 @@ def erase(image_id: str, _: Caller, stages: TheStages) -> Response:
     return Response(status_code=204, headers=dict(PRIVATE))
 
 
-@router.post("/{image_id}/retry", status_code=202, response_model=ImageOut)
+@router.post("/{image_id}/retry", status_code=202, response_model=ImageOut, dependencies=[Depends(json_or_nothing)])
 def retry(image_id: str, response: Response, _: Caller, stages: TheStages) -> ImageOut:
     """Process a failed image again."""
     identity = ImageId.parse(image_id)

@@ -1,16 +1,23 @@
 """One picture as a response: whole or a range (RFC 9110, section 14), cut off at the second of its death."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mayfly.entrypoints.http.errors import PRIVATE, UNSATISFIABLE_RANGE, problem_response
+from mayfly.entrypoints.http.protocol import abort
 from mayfly.model.errors import MayflyError
 from mayfly.queries.open import Opened
+
+LONGEST_SEND_SECONDS = 60.0
+"""How long a reader may leave one segment unread."""
+_LOOK_SECONDS = 0.25
+"""How often the clock is looked at meanwhile: its file may move it at any time."""
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -66,25 +73,41 @@ class PictureResponse(Response):
         try:
             # The first segment is opened before the headers go: what is gone or damaged can still be said.
             first = await run_in_threadpool(next, chunks, b"")
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if scope["method"] == "HEAD":
-                await send({"type": "http.response.body", "body": b""})
-                return
-            await send({"type": "http.response.body", "body": first, "more_body": True})
-            await self._rest(chunks, send)
+            await self._send_all(first, chunks, scope, send)
         finally:
-            await run_in_threadpool(self._opened.reader.close)
+            # Not in a thread: where the task was cancelled, waiting for one would be, too.
+            self._opened.reader.close()
 
-    @staticmethod
-    async def _rest(chunks: Iterator[bytes], send: Send) -> None:
+    async def _send_all(self, first: bytes, chunks: Iterator[bytes], scope: Scope, send: Send) -> None:
         try:
-            while chunk := await run_in_threadpool(next, chunks, b""):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except MayflyError:
-            # Its second has come, or a segment is damaged: the connection is cut, so that nobody takes a part for
-            # the whole.
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await self._send_in_time(send, start)
+            chunk = first if scope["method"] != "HEAD" else b""
+            while chunk:
+                await self._send_in_time(send, {"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = await run_in_threadpool(next, chunks, b"")
+            await self._send_in_time(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except (MayflyError, OSError):
+            # Its second has come, or nobody reads it, or a segment is damaged: the connection is cut, so that nobody
+            # takes a part for the whole, and with it goes what lies in it unread.
+            abort(scope)
             raise ResponseCut from None
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_in_time(self, send: Send, message: Message) -> None:
+        """Send, for as long as the image lives and its reader reads.
+
+        Raises:
+            Expired, Erased: the image died while its reader stalled.
+            TimeoutError: the reader stalled for too long.
+        """
+        sending = asyncio.ensure_future(send(message))
+        try:
+            async with asyncio.timeout(LONGEST_SEND_SECONDS):
+                while not (await asyncio.wait({sending}, timeout=_LOOK_SECONDS))[0]:
+                    self._opened.reader.refuse_gone()
+            sending.result()
+        finally:
+            sending.cancel()
 
 
 class ResponseCut(Exception):

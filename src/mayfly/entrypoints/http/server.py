@@ -1,5 +1,6 @@
 """Serving the application on a socket that is bound before anything else is promised."""
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -9,12 +10,16 @@ from email.utils import formatdate
 import uvicorn
 from fastapi import FastAPI
 
+from mayfly.entrypoints.http.protocol import LONGEST_UNREAD_SECONDS, BoundedProtocol
+from mayfly.entrypoints.http.ranges import ResponseCut
 from mayfly.model.errors import MayflyError, Misconfigured
 from mayfly.model.instant import SECOND
 from mayfly.ports.clock import Clock
 
 _BACKLOG = 512
 _DRAIN_SECONDS = 5
+_SEND_BUFFER_BYTES = 128 * 1024
+"""What the kernel may hold of a response (Linux allows itself twice that)."""
 _TICKS_A_SECOND = 10
 """How often uvicorn's loop calls `on_tick`."""
 
@@ -28,6 +33,7 @@ def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _bound_what_lies_unread(listener)
     try:
         listener.bind((host, port))
     except OSError as fault:
@@ -37,6 +43,14 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
     listener.listen(_BACKLOG)
     return listener
+
+
+def _bound_what_lies_unread(listener: socket.socket) -> None:
+    """Connections take these over. What the kernel holds for a reader is out of our reach: let it be little."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    # Linux: even after we have closed, a reader that takes nothing is not waited for longer than this.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(LONGEST_UNREAD_SECONDS * 1_000))
 
 
 def address_of(listener: socket.socket) -> str:
@@ -53,7 +67,7 @@ def serve(app: FastAPI, listener: socket.socket, clock: Clock, on_listening: Cal
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -89,6 +103,6 @@ class _Server(uvicorn.Server):
 
 
 def _is_news(entry: logging.LogRecord) -> bool:
-    """A response cut off at its image's second is meant to be cut off: no traceback for that."""
+    """No traceback for a response that was cut off on purpose, nor for one that a stop did not wait for."""
     fault = entry.exc_info[1] if entry.exc_info else None
-    return type(fault).__name__ != "ResponseCut"
+    return not isinstance(fault, ResponseCut | asyncio.CancelledError)

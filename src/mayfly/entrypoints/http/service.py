@@ -2,21 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from mayfly.entrypoints.http.access import authorize
 from mayfly.entrypoints.http.errors import (
     ALL_PROBLEMS,
-    MEDIA_TYPE,
     NO_ROUTE,
     STARTING,
     problem_response,
     respond,
 )
+from mayfly.entrypoints.http.json_bodies import json_only
 from mayfly.entrypoints.http.shapes import LimitsOut, SweepRunOut, SweptOut
 from mayfly.entrypoints.http.stages import Stages, stages_of
-from mayfly.model.errors import ClockHeld
+from mayfly.model.errors import ClockHeld, Misconfigured
 from mayfly.model.instant import minute_label, rfc3339
 from mayfly.model.principal import Principal
 
@@ -24,26 +24,6 @@ router = APIRouter(tags=["service"])
 
 Caller = Annotated[Principal, Depends(authorize)]
 TheStages = Annotated[Stages, Depends(stages_of)]
-
-
-class NotJson(Exception):
-    """A JSON route was sent something else."""
-
-
-def json_only(request: Request) -> None:
-    """Browsers send forms and plain text across sites without asking; JSON they do not.
-
-    Raises:
-        NotJson: there is a body, or a content type, and it is not JSON.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-    if (has_body or kind) and kind != "application/json":
-        raise NotJson
-
-
-async def on_not_json(_: Request, __: Exception) -> Response:
-    return problem_response(MEDIA_TYPE, "send Content-Type: application/json")
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -57,7 +37,11 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 def readyz(stages: TheStages) -> Response:
     """Ready once everything that fell due while the server was off is purged, and while the clock is believed."""
-    if stages.clock.held():
+    try:
+        held = stages.clock.held()
+    except OSError as fault:
+        raise Misconfigured(f"the clock's file cannot be read: {fault.strerror}") from None
+    if held:
         return respond(ClockHeld("wall time jumped: confirm it with `mayfly clock confirm` once it is right"))
     if stages.readiness.starting:
         return problem_response(STARTING, "what fell due while the server was off is being purged")

@@ -2,6 +2,7 @@
 disk goes to a thread. (Measured: fsync on the loop makes p99 550 ms, in threads 45 to 75.)"""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ from mayfly.model.retention import Retention
 
 LONGEST_PAUSE_SECONDS = 60.0
 """How long a body may stand still."""
+SLOWEST_BYTES_A_SECOND = 1_024
+GRACE_SECONDS = 60.0
+"""For how long a body may come slower than that, all its waits taken together."""
 _LABEL = "label."
 
 
@@ -76,7 +80,7 @@ class _Upload:
             file_name=file_name,
             retain=wishes.retain,
             labels=wishes.labels,
-            idempotency_key=self._request.headers.get("idempotency-key"),
+            idempotency_key=_key_of(self._request),
         )
         self._receiving = await run_in_threadpool(self._intake.begin, submission)
 
@@ -118,14 +122,24 @@ async def body_of(request: Request) -> AsyncIterator[bytes]:
     """The body's chunks, none of them empty.
 
     Raises:
-        BodyCut: the connection ended early, or nothing came for too long: whoever stalls would keep one of the places
-            that uploads have, and with a few of them all.
+        BodyCut: the connection ended early, or nothing came for too long, or too little all along: whoever stalls or
+            drips would keep one of the places that uploads have, and with a few of them all.
     """
     chunks = request.stream()
+    size, waited = 0, 0.0
     try:
         while True:
+            since = time.monotonic()
             async with asyncio.timeout(LONGEST_PAUSE_SECONDS):
                 chunk = await anext(chunks)
+            # Our own work on a chunk is not counted against its sender.
+            waited += time.monotonic() - since
+            size += len(chunk)
+            if size < (waited - GRACE_SECONDS) * SLOWEST_BYTES_A_SECOND:
+                raise BodyCut(
+                    f"the body comes slower than {SLOWEST_BYTES_A_SECOND} bytes a second: nothing was kept; "
+                    "send it again over a faster line"
+                )
             if chunk:
                 yield chunk
     except StopAsyncIteration:
@@ -136,6 +150,13 @@ async def body_of(request: Request) -> AsyncIterator[bytes]:
         ) from None
     except ClientDisconnect:
         raise BodyCut("the connection ended before the body did: nothing was kept; send it again") from None
+
+
+def _key_of(request: Request) -> str | None:
+    keys = request.headers.getlist("idempotency-key")
+    if len(keys) > 1:
+        raise InvalidRequest("an upload takes one Idempotency-Key; this one has several")
+    return keys[0] if keys else None
 
 
 def _wishes(items: Iterable[tuple[str, str]]) -> _Wishes:

@@ -1,0 +1,158 @@
+"""HTTP on one connection, with the bounds that uvicorn's own protocol lacks: whoever sends without end, or neither
+sends nor reads, can make the server hold little, and not for long."""
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
+from typing import Any, cast
+
+from starlette.responses import JSONResponse
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mayfly.entrypoints.http.errors import HEAD_TOO_LARGE, TABLE, problem_response
+from mayfly.model.errors import Busy
+
+LARGEST_HEAD_BYTES = 64 * 1024
+"""How much may come without a byte of a body: a request line with its headers; trailers; a chunk's extensions."""
+LONGEST_HEAD_SECONDS = 10.0
+"""From the first byte of a request, or from the connection's beginning, to the end of its headers."""
+LONGEST_UNREAD_SECONDS = 60.0
+"""How long what was sent may wait for its reader."""
+MOST_CONNECTIONS = 500
+"""About half of the 1,024 descriptors that a process commonly has: the others are for files."""
+
+_PIECE_BYTES = 16 * 1024
+_ABORT = "abort"
+# On, and for no time: closing discards what the kernel still holds, and resets the connection.
+_DISCARD = struct.pack("ii", 1, 0)
+
+
+def abort(scope: Scope) -> None:
+    """Cut the connection under a request at once, with all that lies unread in it."""
+    cut = scope.get("state", {}).get(_ABORT)
+    if cut is not None:
+        cut()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    def __init__(self, *how: Any, **named: Any) -> None:
+        super().__init__(*how, **named)
+        self._in_head = True
+        self._without_body = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # Every send waits until the kernel has taken the one before: what waits can be seen, and be bounded.
+        transport.set_write_buffer_limits(high=0)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(problem_response(TABLE[Busy], f"more than {MOST_CONNECTIONS} connections are open"))
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        self._was_read()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        while data and not self.transport.is_closing():
+            # A head is taken by small pieces, so that one read cannot carry it far past its bound.
+            size = _PIECE_BYTES if self._in_head else len(data)
+            self._take(data[:size])
+            data = data[size:]
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][_ABORT] = self._cut
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._without_body = 0
+        self._head_came()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._without_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._without_body = 0
+        self._head_came()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._in_head and not self.transport.is_closing():
+            # It was answered before its body had come. What still comes is thrown away, but not for ever.
+            self._await_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._unread_timer = self.loop.call_later(LONGEST_UNREAD_SECONDS, self._cut)
+
+    def resume_writing(self) -> None:
+        self._was_read()
+        super().resume_writing()
+
+    def _take(self, data: bytes) -> None:
+        self._without_body += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._without_body > LARGEST_HEAD_BYTES:
+            detail = f"the head of a request is at most {LARGEST_HEAD_BYTES} bytes"
+            self._refuse(problem_response(HEAD_TOO_LARGE, detail))
+        elif self._in_head and self._without_body and self._head_timer is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._head_came()
+        self._head_timer = self.loop.call_later(LONGEST_HEAD_SECONDS, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self._answering():
+            # The next request waits for this answer, and is not read meanwhile: that is not its sender's fault.
+            self._await_head()
+        else:
+            self._cut()
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _was_read(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, response: JSONResponse) -> None:
+        if self._answering():
+            # Whatever was written now would stand in the middle of the answer before.
+            self._cut()
+            return
+        self.transport.write(_as_bytes(response))
+        self.transport.close()
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            cast("socket.socket", self.transport.get_extra_info("socket")).setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD
+            )
+        self.transport.abort()
+
+
+def _as_bytes(response: JSONResponse) -> bytes:
+    status = HTTPStatus(response.status_code)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), b"connection: close"]
+    lines += [name + b": " + value for name, value in response.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])
