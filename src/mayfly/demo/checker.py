@@ -19,6 +19,8 @@ from mayfly.demo.pictures import Source, likeness, metadata_in, read_source, to_
 from mayfly.demo.samples import media_type_of
 
 BOXES = {"thumb": 256, "preview": 1024, "large": 2048}
+_HALVES = (1 / 8, 1 / 4, 1 / 2)
+_LEAST_OF_A_BOX = 0.97
 """The default renditions: the side of the square each fits into."""
 
 _LIKE_ENOUGH = 0.9
@@ -98,6 +100,9 @@ def _type_faults(source: Source, name: str, fetched: Fetched) -> list[str]:
 def _size_faults(source: Source, box: int, image: pyvips.Image, fetched: Fetched) -> list[str]:
     faults = []
     scale = min(1.0, box / max(source.width, source.height))
+    if source.is_jpeg:
+        # A JPEG may come out a little under its box, if that is a half or a quarter of the original.
+        scale = next((half for half in _HALVES if scale * _LEAST_OF_A_BOX <= half <= scale), scale)
     expected = (max(1, round(source.width * scale)), max(1, round(source.height * scale)))
     found = (image.width, image.height)
     if found[0] > source.width or found[1] > source.height:

@@ -40,6 +40,7 @@ class Source:
     has_alpha: bool
     orientation: int
     square: Square
+    is_jpeg: bool
 
 
 def read_source(body: bytes, media_type: str) -> Source:
@@ -55,7 +56,7 @@ def read_source(body: bytes, media_type: str) -> Source:
         turns_itself = media_type == "image/avif"
         orientation = 1 if turns_itself or not image.get_typeof("orientation") else int(image.get("orientation"))
     width, height = (image.height, image.width) if orientation >= 5 else (image.width, image.height)
-    return Source(width, height, image.hasalpha(), orientation, to_square(image))
+    return Source(width, height, image.hasalpha(), orientation, to_square(image), media_type == "image/jpeg")
 
 
 def to_square(image: pyvips.Image) -> Square:

@@ -75,7 +75,9 @@ def process(data: memoryview, media_type: MediaType, recipes: Sequence[Recipe], 
     MemoryError: it does not fit into this process's memory.
     """
     watch = Stopwatch(("decode", "resize", "encode", "facts"))
-    wants: list[tuple[Recipe | None, tuple[Step, ...]]] = [(recipe, recipe.steps) for recipe in recipes]
+    wants: list[tuple[Recipe | None, tuple[Step, ...]]] = [
+        (recipe, _without_slack(recipe.steps, media_type)) for recipe in recipes
+    ]
     wants.append((None, _FACTS))
     with watch.stage("decode"):
         original = read_header(data, media_type, limits)
@@ -98,6 +100,13 @@ def process(data: memoryview, media_type: MediaType, recipes: Sequence[Recipe], 
                 made[recipe.name] = _encode(recipe, finished)
     renditions = tuple(made[recipe.name] for recipe in recipes)
     return Result(renditions, _facts(original, findings), findings.phash, watch.spent)
+
+
+def _without_slack(steps: tuple[Step, ...], media_type: MediaType) -> tuple[Step, ...]:
+    """Slack is for what it saves, and only JPEG decoders can leave pixels out: other types come out as asked for."""
+    if media_type is MediaType.JPEG:
+        return steps
+    return tuple(replace(step, slack=0) if isinstance(step, Resize) else step for step in steps)
 
 
 def reach(steps: Sequence[Step], size: Size, orientation: int) -> Size:

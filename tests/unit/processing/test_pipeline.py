@@ -78,6 +78,14 @@ def test_nothing_is_enlarged(pictures: SimpleNamespace, recipes: tuple[Recipe, .
     assert {(one.width, one.height) for one in made} == {(30, 20)}
 
 
+@pytest.mark.parametrize(("kind", "width"), [("jpeg", 300), ("png", 304), ("webp", 304)])
+def test_slack_is_for_jpegs_alone(kind: str, width: int, pictures: SimpleNamespace) -> None:
+    box = {"resize": {"width": 304, "height": 304, "slack": 3}}
+    recipes = parse_recipes({"large": {"steps": ["orient", box, {"encode": {"format": "png"}}]}})
+    [made] = run(pictures.encoded(pictures.quadrants(600, 400), kind), kind, recipes).renditions
+    assert made.width == width
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (3, 9000)])
 def test_extreme_shapes_keep_at_least_one_pixel_a_side(
     shape: tuple[int, int], pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
