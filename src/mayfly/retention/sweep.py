@@ -115,6 +115,8 @@ class Sweep:
 
     def _verified(self, swept: list[Swept], through: Minute) -> tuple[Swept, ...]:
         """Both stores are asked once more; only a minute of which nothing stands is done."""
+        if not swept:
+            return ()
         standing = set(self._due(through))
         now = self._clock.now()
         checked = [replace(one, verified_at=None if one.minute in standing else now) for one in swept]
