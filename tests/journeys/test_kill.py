@@ -213,6 +213,13 @@ def test_a_worker_killed_under_a_living_owner_costs_its_image_one_attempt(server
     assert not alive(worker)
 
 
+def test_a_worker_killed_while_it_is_idle_is_replaced_before_the_next_image(server: Server, small: bytes) -> None:
+    server.until_state(server.upload(small)["id"], "processed")
+    kill_worker(server)
+    done = server.until_state(server.upload(marked(small, "another"))["id"], "processed")
+    assert done["attempts"] == 1
+
+
 @pytest.mark.parametrize("kill", [kill_server, kill_all])
 def test_the_death_of_the_owner_costs_no_attempt(server: Server, small: bytes, kill: Callable[[Server], None]) -> None:
     image, worker = hold(server, small)

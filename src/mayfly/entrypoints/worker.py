@@ -51,6 +51,7 @@ class WorkerPool:
             while not self._stopping.is_set():
                 try:
                     processing.run_once(_WAIT_SECONDS)
+                    sandbox.tend()
                 except Unavailable as fault:
                     self._journal("worker_waits", reason=str(fault))
                     self._stopping.wait(_PAUSE_SECONDS)

@@ -137,7 +137,7 @@ class Processing:
         record, vault = claim.record, self._stores.vault
         watch = _Stopwatch()
         queued_ms = self._stores.clock.now() - record.id.birth
-        with SharedBody.create(max(record.size, 1)) as body:
+        with self._sandbox.desk(record.size) as body:
             self._open_into(body, record)
             watch.lap("open")
             with self._sandbox.run(body, record.media_type) as outcome:
@@ -169,10 +169,7 @@ class Processing:
         try:
             if reader.size != record.size:
                 raise Unopenable("the original has another size than its record")
-            position = 0
-            for chunk in reader.chunks():
-                body.write_at(position, chunk)
-                position += len(chunk)
+            reader.read_into(body.view[: record.size])
         finally:
             reader.close()
 

@@ -6,9 +6,11 @@ import mmap
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+_ZEROS = bytes(64 * 1024)
 _SEAL_FUTURE_WRITE = 0x0010  # fcntl(2), Linux 5.1; Python names it from 3.13 on
 
 
@@ -25,6 +27,8 @@ class SharedBody:
         self._map = mmap.mmap(descriptor, size)
         self.view = memoryview(self._map)
         """All of it, writable."""
+        self.size = size
+        """How many bytes are in use."""
 
     @classmethod
     def create(cls, size: int) -> Self:
@@ -42,24 +46,29 @@ class SharedBody:
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         return body
 
-    def write_at(self, offset: int, data: bytes) -> None:
-        """Fill a part. On Linux past the map, where every 4 KiB that is touched first costs a page fault."""
-        if sys.platform == "linux":
-            while data:
-                written = os.pwrite(self._descriptor, data, offset)
-                data, offset = data[written:], offset + written
-        else:
-            self.view[offset : offset + len(data)] = data
-
     def freeze(self) -> None:
-        """From here on whoever is given the descriptor can read and not write. (Linux 5.1 and later.)"""
+        """From here on it is written through `view` alone: whoever is given the descriptor can read and not write.
+        (Linux 5.1 and later.)"""
         if sys.platform == "linux":
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
 
     @property
-    def size(self) -> int:
+    def room(self) -> int:
+        """The most bytes it can hold."""
         return len(self._map)
+
+    @contextlib.contextmanager
+    def holding(self, size: int) -> Iterator[memoryview]:
+        """Use the first `size` bytes, and those only; they are zeros before and after."""
+        part, self.size = self.view[:size], size
+        try:
+            yield part
+        finally:
+            part.release()
+            for start in range(0, size, len(_ZEROS)):
+                self.view[start : min(start + len(_ZEROS), size)] = _ZEROS[: size - start]
+            self.size = self.room
 
     def fileno(self) -> int:
         """The descriptor to hand to a worker. -1 once closed."""

@@ -75,7 +75,7 @@ class SegmentCipher:
         body = header[len(MAGIC) :]
         return cls(minute_key, address, body[:SALT_BYTES], body[SALT_BYTES:])
 
-    def seal(self, index: int, plain: bytes | memoryview, *, last: bool) -> bytes:
+    def seal(self, index: int, plain: bytes | bytearray | memoryview, *, last: bool) -> bytes:
         return self._aead.encrypt(self._nonce(index, last), plain, None)
 
     def open(self, index: int, sealed: bytes, *, last: bool) -> bytes:
@@ -86,6 +86,13 @@ class SegmentCipher:
         """
         try:
             return self._aead.decrypt(self._nonce(index, last), sealed, None)
+        except InvalidTag:
+            raise Unopenable("the sealed object was altered, cut or moved") from None
+
+    def open_into(self, index: int, sealed: bytes, room: memoryview, *, last: bool) -> None:
+        """As `open`; the plaintext goes into `room`, which is exactly as long."""
+        try:
+            self._aead.decrypt_into(self._nonce(index, last), sealed, None, room)
         except InvalidTag:
             raise Unopenable("the sealed object was altered, cut or moved") from None
 

@@ -105,12 +105,19 @@ class SealedWriter:
         Raises:
             StorageFull: no room; the caller aborts.
         """
-        self.size += len(data)
-        self._pending += data
+        view = memoryview(data)
+        self.size += len(view)
         # A full segment is sealed only when a byte follows it: the last one carries the flag.
-        while len(self._pending) > SEGMENT_BYTES:
-            self._seal(bytes(self._pending[:SEGMENT_BYTES]), last=False)
-            del self._pending[:SEGMENT_BYTES]
+        while len(self._pending) + len(view) > SEGMENT_BYTES:
+            missing = SEGMENT_BYTES - len(self._pending)
+            if self._pending:
+                self._pending += view[:missing]
+                self._seal(self._pending, last=False)
+                self._pending.clear()
+            else:
+                self._seal(view[:missing], last=False)
+            view = view[missing:]
+        self._pending += view
 
     def commit(self) -> None:
         """Seal the last segment and make the object durable.
@@ -119,7 +126,7 @@ class SealedWriter:
             Expired, AlreadyExists, StorageFull: as `ObjectWriter.commit`; nothing is left.
         """
         try:
-            self._seal(bytes(self._pending), last=True)
+            self._seal(self._pending, last=True)
             self._pending.clear()
             self._writer.commit()
         except BaseException:
@@ -130,7 +137,7 @@ class SealedWriter:
         self._pending.clear()
         self._writer.abort()
 
-    def _seal(self, plain: bytes, *, last: bool) -> None:
+    def _seal(self, plain: bytearray | memoryview, *, last: bool) -> None:
         sealed = self._cipher.seal(self._index, plain, last=last)
         if self._header is not None:
             sealed, self._header = self._header + sealed, None
@@ -160,9 +167,20 @@ class SealedReader:
         first, after = start // SEGMENT_BYTES, -(-stop // SEGMENT_BYTES)
         for index in range(first, after):
             self._vault.refuse_gone(self._image_id)
-            plain = self._segment(index)
+            plain = self._cipher.open(index, self._sealed(index), last=index == self._segments - 1)
             begin = index * SEGMENT_BYTES
             yield plain[max(0, start - begin) : stop - begin]
+
+    def read_into(self, room: memoryview) -> None:
+        """All of it, into `room`, which is `size` bytes long. What stands there after an error is not to be used.
+
+        Raises:
+            Expired, Erased, Unopenable: as `chunks`.
+        """
+        for index in range(self._segments):
+            part = room[index * SEGMENT_BYTES : (index + 1) * SEGMENT_BYTES]
+            self._cipher.open_into(index, self._sealed(index), part, last=index == self._segments - 1)
+        self._vault.refuse_gone(self._image_id)
 
     def refuse_gone(self) -> None:
         """Raise Expired or Erased once the image may not be read any more."""
@@ -171,11 +189,11 @@ class SealedReader:
     def close(self) -> None:
         self._reader.close()
 
-    def _segment(self, index: int) -> bytes:
+    def _sealed(self, index: int) -> bytes:
         sealed = self._reader.read(HEADER_BYTES + index * SEALED_SEGMENT_BYTES, SEALED_SEGMENT_BYTES)
         if not sealed:
             raise Unopenable("the sealed object was cut")
-        return self._cipher.open(index, sealed, last=index == self._segments - 1)
+        return sealed
 
 
 def _record_address(image_id: ImageId) -> str:

@@ -10,7 +10,6 @@ import pytest
 from mayfly.model.errors import AttemptFailed
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.sandbox import Sandbox
-from mayfly.processing.shared_body import SharedBody
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="these layers are Linux's")
 
@@ -40,7 +39,7 @@ def attempt(code: str, before: str = "''") -> str:
     command = (sys.executable, "-I", "-c", TAKEN_OVER.format(attempt=code, before=before))
     with (
         Sandbox(Limits(memory=256 * MIB), (), command) as sandbox,
-        SharedBody.create(4096) as body,
+        sandbox.desk(4096) as body,
         pytest.raises(AttemptFailed) as caught,
     ):
         sandbox.run(body, "image/png")

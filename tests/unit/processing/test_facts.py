@@ -70,7 +70,7 @@ def test_a_plain_picture_has_no_sharpness() -> None:
 
 
 def test_sharpness_is_comparable_between_resolutions(pictures: SimpleNamespace) -> None:
-    image = pictures.photo(512, 384)
+    image = pictures.photo(256, 192)
     small, large = (facts_of(one).facts["sharpness"] for one in (image, image.resize(3)))
     assert 0.6 < large / small < 1.6
 

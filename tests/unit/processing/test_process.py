@@ -53,8 +53,11 @@ class FakeSandbox:
         self.recipes = tuple(SimpleNamespace(name=name) for name in PICTURES)
         self.meanwhile: Meanwhile = lambda: None
 
+    def desk(self, size: int) -> SharedBody:
+        return SharedBody.create(size)
+
     def run(self, body: SharedBody, media_type: str) -> Any:
-        self.bodies.append(bytes(body.view))
+        self.bodies.append(bytes(body.view[: body.size]))
         self.meanwhile()
         if self.faults:
             raise self.faults.pop(0)

@@ -20,12 +20,11 @@ from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverd
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import Recipe, parse_recipes
 from mayfly.processing.sandbox import WORKER, Outcome, Sandbox
-from mayfly.processing.shared_body import SharedBody
 
 
 def run(sandbox: Sandbox, data: bytes, kind: str) -> Outcome:
-    with SharedBody.create(len(data)) as body:
-        body.view[:] = data
+    with sandbox.desk(len(data)) as body:
+        body.view[: len(data)] = data
         return sandbox.run(body, f"image/{kind}")
 
 
@@ -152,6 +151,30 @@ def test_a_worker_that_died_between_images_costs_nothing(sandbox: Sandbox, pictu
     run(sandbox, data, "jpeg").close()
 
 
+def test_a_worker_that_died_between_images_is_replaced_when_it_is_tended(recipes: tuple[Recipe, ...]) -> None:
+    with Sandbox(Limits(), recipes) as sandbox:
+        sandbox.tend()
+        assert sandbox.pid is None
+        assert sandbox.cage
+        pid = sandbox.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await_truth(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
+        sandbox.tend()
+        assert sandbox.pid not in (None, pid)
+
+
+@pytest.mark.parametrize("size", [10, 5 * MIB])
+def test_nothing_of_an_original_stays_on_the_desk(recipes: tuple[Recipe, ...], size: int) -> None:
+    with Sandbox(Limits(), recipes) as sandbox:
+        with sandbox.desk(size) as body:
+            body.view[:size] = b"x" * size
+            first = body
+        with sandbox.desk(7) as body:
+            assert body is first
+            assert not any(body.view)
+
+
 def test_a_worker_past_its_time_is_killed(recipes: tuple[Recipe, ...], pictures: SimpleNamespace) -> None:
     with Sandbox(Limits(seconds=0.6), recipes) as sandbox:
         assert sandbox.cage
@@ -215,7 +238,7 @@ def test_a_workers_memory_is_bounded(recipes: tuple[Recipe, ...], pictures: Simp
 def test_a_worker_dies_with_its_parent() -> None:
     code = (
         "import time\n"
-        "from mayfly.processing.limits import Limits\n"
+        "from mayfly.processing.limits import MIB, Limits\n"
         "from mayfly.processing.sandbox import Sandbox\n"
         "sandbox = Sandbox(Limits(), ())\n"
         "assert sandbox.cage\n"

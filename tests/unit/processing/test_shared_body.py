@@ -17,23 +17,21 @@ def test_what_is_written_is_there() -> None:
         assert (body.size, bytes(body.view)) == (10, b"\0\0abc\0\0\0\0\0")
 
 
-def test_what_is_written_past_the_map_is_there_too() -> None:
-    with SharedBody.create(10) as body:
-        body.write_at(2, b"abc")
-        assert bytes(body.view) == b"\0\0abc\0\0\0\0\0"
-
-
-@linux_only
-def test_what_is_written_past_its_end_is_refused() -> None:
-    with SharedBody.create(10) as body, pytest.raises(PermissionError):
-        body.write_at(8, b"abc")
+def test_what_it_held_is_wiped() -> None:
+    size = 150_000
+    with SharedBody.create(200_000) as body:
+        body.view[:] = b"x" * 200_000
+        with body.holding(size) as part:
+            assert (body.size, len(part)) == (size, size)
+        assert (body.size, bytes(body.view)) == (200_000, bytes(size) + b"x" * 50_000)
 
 
 @linux_only
 def test_once_frozen_it_can_be_read_and_not_written() -> None:
     with SharedBody.create(10) as body:
         body.freeze()
-        assert os.pread(body.fileno(), 10, 0) == bytes(10)
+        body.view[:3] = b"abc"
+        assert os.pread(body.fileno(), 10, 0) == b"abc" + bytes(7)
         with pytest.raises(PermissionError):
             os.pwrite(body.fileno(), b"x", 0)
         with pytest.raises(PermissionError):

@@ -60,6 +60,9 @@ def test_what_streams_in_comes_out(house: House, address: Address, size: int, pi
     reader = house.vault.open(address)
     assert reader.size == size
     assert b"".join(reader.chunks()) == BODY[:size]
+    room = bytearray(size)
+    reader.read_into(memoryview(room))
+    assert room == BODY[:size]
     assert len(stored(house.objects, address)) == sealed_size(size)
 
 
