@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = {
     "mayfly/py.typed",
-    "mayfly/adapters/local/schema.sql",
+    "mayfly/adapters/local/formats/0001.sql",
     "mayfly/entrypoints/http/console/index.html",
     "mayfly/entrypoints/http/console/console.css",
     "mayfly/entrypoints/http/console/console.js",

@@ -12,19 +12,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mayfly.adapters.local import formats
 from mayfly.adapters.local.durable import reserve, storage_full_named, sync_folder
 from mayfly.model.errors import MayflyError, Misconfigured, StorageFull, Unavailable
-
-FORMAT = 1
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-_APPLICATION_ID = 0x4D594659
 _LARGEST_GROUP = 256
 _READERS = 4
 _RESERVE_BYTES = 16 * 1024 * 1024
@@ -143,17 +140,11 @@ class Database:
             ) from fault
 
     def _prepare(self) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > FORMAT:
+        if (held := formats.format_of(self._connection)) > formats.newest():
             raise Misconfigured(
-                f"{self._path} has format {version}, newer than this Mayfly reads ({FORMAT}): upgrade Mayfly"
+                f"{self._path} has format {held}, newer than this Mayfly reads ({formats.newest()}): upgrade Mayfly"
             )
-        if version == 0:
-            schema = resources.files("mayfly.adapters.local").joinpath("schema.sql").read_text(encoding="utf-8")
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE;\n{schema}\n"
-                f"PRAGMA application_id = {_APPLICATION_ID};\nPRAGMA user_version = {FORMAT};\nCOMMIT;"
-            )
+        if formats.migrate(self._connection):
             sync_folder(self._path.parent)
 
     def _hold_reserve(self, *, try_only: bool = False) -> None:

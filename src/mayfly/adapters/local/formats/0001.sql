@@ -1,4 +1,4 @@
--- Format 1. Times are milliseconds since the epoch, `minute` is the minute of expiry, ids are 16 bytes.
+-- Times are milliseconds since the epoch, `minute` is the minute of expiry, ids are 16 bytes.
 -- Tables without rowid: ids sort by birth, so new rows append and "newest first" is a backward walk.
 
 CREATE TABLE images (
