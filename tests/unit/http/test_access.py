@@ -15,6 +15,7 @@ import mayfly
 from mayfly.entrypoints.http import access
 from mayfly.entrypoints.http.access import ALLOWED, OPEN_TO_ALL, refuse_strangers
 from mayfly.entrypoints.http.app import ROUTERS, create_app
+from mayfly.entrypoints.http.origin import Reach
 from mayfly.entrypoints.http.stages import Stages
 from mayfly.model.errors import Denied, NotFound
 from mayfly.model.principal import Principal, Role
@@ -137,4 +138,4 @@ def test_principals_are_made_in_one_function_alone() -> None:
 def test_what_comes_from_elsewhere_or_cannot_be_told_is_refused(headers: list[tuple[str, str]]) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers]
     with pytest.raises(Denied):
-        refuse_strangers(Headers(raw=raw))
+        refuse_strangers(Headers(raw=raw), Reach())

@@ -6,15 +6,14 @@ name elsewhere that is made to resolve to this machine. So `Host` must be a loop
 refused, before a byte of the body is read.
 """
 
-import ipaddress
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mayfly.entrypoints.http.errors import respond
+from mayfly.entrypoints.http.origin import Reach, same_origin
 from mayfly.model.errors import Denied
 from mayfly.model.principal import Principal, Role
 
@@ -66,54 +65,36 @@ async def authorize(request: Request) -> Principal:
 class Guard:
     """Refuses what a browser sends on behalf of another site."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, reach: Reach) -> None:
         self._app = app
+        self._reach = reach
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                refuse_strangers(Headers(scope=scope))
+                refuse_strangers(Headers(scope=scope), self._reach)
             except Denied as fault:
                 await respond(fault)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def refuse_strangers(headers: Headers) -> None:
+def refuse_strangers(headers: Headers, reach: Reach) -> None:
     """Raises Denied for a foreign `Host`, `Origin` or `Sec-Fetch-Site`."""
     hosts = headers.getlist("host")
-    if len(hosts) != 1 or not _is_loopback(_host_of(f"//{hosts[0]}")):
-        raise Denied("Host must be localhost, 127.0.0.1 or [::1]: this server answers on loopback only")
+    if len(hosts) != 1 or not reach.answers_to(hosts[0]):
+        raise Denied(
+            "Host must be localhost, 127.0.0.1 or [::1]: this server answers on loopback only"
+            if reach.open
+            else "Host names another server: add the name that this one is called by to the setting public_names"
+        )
+    ours = f"{reach.scheme(headers)}://{hosts[0]}"
     for origin in headers.getlist("origin"):
-        if _netloc_of(origin) != hosts[0].lower():
-            raise Denied("requests from other sites are refused")
+        if not same_origin(origin, ours):
+            raise Denied(
+                "requests from other sites are refused"
+                + ("; behind a proxy, it has to pass Host on and to send X-Forwarded-Proto" * reach.behind_proxy)
+            )
     for site in headers.getlist("sec-fetch-site"):
         if site not in ("same-origin", "none"):
             raise Denied("requests from other sites are refused")
-
-
-def _netloc_of(origin: str) -> str | None:
-    """Host and port of an origin, lower case; None for `null` and for what is none."""
-    try:
-        return urlsplit(origin).netloc.lower() or None
-    except ValueError:
-        return None
-
-
-def _host_of(netloc: str) -> str | None:
-    """The host of a `Host` header without its port; None where it is malformed or names a user or a path."""
-    try:
-        parts = urlsplit(netloc)
-        valid = parts.username is None and parts.path == "" and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return None
-    return parts.hostname if valid else None
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None or host == "localhost":
-        return host is not None
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

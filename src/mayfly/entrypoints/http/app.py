@@ -20,6 +20,7 @@ from mayfly.entrypoints.http.errors import (
     tell_internal,
 )
 from mayfly.entrypoints.http.json_bodies import NotJson, on_not_json
+from mayfly.entrypoints.http.origin import LOOPBACK, Reach
 from mayfly.entrypoints.http.ranges import ResponseCut
 from mayfly.entrypoints.http.stages import Stages
 from mayfly.model.errors import InvalidRequest, MayflyError
@@ -28,7 +29,7 @@ ROUTERS = (images.router, service.router, console.router)
 """Every route there is, but `/openapi.json`, which is made from them."""
 
 
-def create_app(stages: Stages) -> FastAPI:
+def create_app(stages: Stages, reach: Reach = LOOPBACK) -> FastAPI:
     app = FastAPI(
         title="Mayfly",
         version=__version__,
@@ -38,7 +39,8 @@ def create_app(stages: Stages) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.stages = stages
-    app.add_middleware(Guard)
+    app.state.reach = reach
+    app.add_middleware(Guard, reach=reach)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(MayflyError, on_mayfly_error)
