@@ -4,5 +4,5 @@ The parent (which holds keys and stores) and the worker (which decodes strangers
 
     parent: recipe, limits, shared_body, sandbox, reply     imports neither libvips nor libheif
     worker: worker_main, cage, engine, decode, pipeline, facts, steps, containers
-    both:   wire
+    both:   wire, stage
 """

@@ -24,7 +24,7 @@ from mayfly.processing.decode import Original, read_header
 from mayfly.processing.facts import MEASURED_AT, Findings, measure
 from mayfly.processing.limits import Limits
 from mayfly.processing.picture import Picture, Size, swap_if
-from mayfly.processing.recipe import Recipe
+from mayfly.processing.stage import Stage
 from mayfly.processing.steps import Orient, Resize, Step
 from mayfly.processing.steps.resize import scale_to
 
@@ -33,19 +33,19 @@ _FACTS: tuple[Step, ...] = (Orient(), MEASURED_AT)
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One rendition. Sizes in pixels, `data` the encoded file."""
+    """What one stage made. Sizes in pixels, `data` the encoded file."""
 
     name: str
     media_type: str
     width: int
     height: int
-    recipe: str
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`timings` are milliseconds: `decode` holds header, decoding and the first shrinking, which are one pass."""
+    """`timings` are milliseconds: `decode` holds header, decoding and the first shrinking, which are one pass.
+    `facts` and `phash` are empty where nothing was measured."""
 
     renditions: tuple[Made, ...]
     facts: dict[str, Any]
@@ -68,17 +68,22 @@ class Stopwatch:
             self.spent[name] += (time.perf_counter() - begun) * 1_000
 
 
-def process(data: memoryview, media_type: MediaType, recipes: Sequence[Recipe], limits: Limits) -> Result:
-    """Raises:
+def process(
+    data: memoryview, media_type: MediaType, stages: Sequence[Stage], limits: Limits, *, measured: bool = True
+) -> Result:
+    """Every stage's picture, and unless they are not to be `measured`, the facts.
+
+    Raises:
     Rejected: the image is at fault; the reason is a slug.
     AttemptFailed: a rendition cannot be written in its format; the reason is a slug.
     MemoryError: it does not fit into this process's memory.
     """
     watch = Stopwatch(("decode", "resize", "encode", "facts"))
-    wants: list[tuple[Recipe | None, tuple[Step, ...]]] = [
-        (recipe, _without_slack(recipe.steps, media_type)) for recipe in recipes
+    wants: list[tuple[Stage | None, tuple[Step, ...]]] = [
+        (stage, _without_slack(stage.steps, media_type)) for stage in stages
     ]
-    wants.append((None, _FACTS))
+    if measured:
+        wants.append((None, _FACTS))
     with watch.stage("decode"):
         original = read_header(data, media_type, limits)
         wants.sort(key=lambda want: reach(want[1], original.size, original.orientation), reverse=True)
@@ -87,18 +92,21 @@ def process(data: memoryview, media_type: MediaType, recipes: Sequence[Recipe], 
         with watch.stage("resize"):
             picture = Orient().apply(picture)
     made: dict[str, Made] = {}
-    for recipe, steps in wants:
+    findings = None
+    for stage, steps in wants:
         with watch.stage("resize"):
             size = reach(steps, picture.size, picture.orientation)
             picture = replace(picture, image=scale_to(picture.image, size))
             finished = _apply(steps, picture)
-        if recipe is None:
+        if stage is None:
             with watch.stage("facts"):
                 findings = measure(finished)
         else:
             with watch.stage("encode"):
-                made[recipe.name] = _encode(recipe, finished)
-    renditions = tuple(made[recipe.name] for recipe in recipes)
+                made[stage.name] = _encode(stage, finished)
+    renditions = tuple(made[stage.name] for stage in stages)
+    if findings is None:
+        return Result(renditions, {}, b"", watch.spent)
     return Result(renditions, _facts(original, findings), findings.phash, watch.spent)
 
 
@@ -128,13 +136,13 @@ def _apply(steps: Sequence[Step], picture: Picture) -> Picture:
     return picture
 
 
-def _encode(recipe: Recipe, picture: Picture) -> Made:
+def _encode(stage: Stage, picture: Picture) -> Made:
     try:
-        media_type, data = recipe.encode.write(picture)
+        media_type, data = stage.encode.write(picture)
     except pyvips.Error:
         # The pixels are decoded and in memory: this is the format's limit (WebP has 16,383 pixels a side).
         raise AttemptFailed("encode-failed") from None
-    return Made(recipe.name, media_type, picture.image.width, picture.image.height, recipe.hash, data)
+    return Made(stage.name, media_type, picture.image.width, picture.image.height, data)
 
 
 def _facts(original: Original, findings: Findings) -> dict[str, Any]:

@@ -137,6 +137,7 @@ class Processing:
         record, vault = claim.record, self._stores.vault
         watch = _Stopwatch()
         queued_ms = self._stores.clock.now() - record.id.birth
+        hashes = {recipe.name: recipe.hash for recipe in self._sandbox.recipes}
         with self._sandbox.desk(record.size) as body:
             self._open_into(body, record)
             watch.lap("open")
@@ -157,7 +158,7 @@ class Processing:
                             len(picture.data),
                             picture.width,
                             picture.height,
-                            picture.recipe,
+                            hashes[picture.name],
                         )
                     )
                 watch.lap("store")

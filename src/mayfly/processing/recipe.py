@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from mayfly.model.errors import Misconfigured
+from mayfly.processing.stage import Stage
 from mayfly.processing.steps import STEPS, Encode, Step
 from mayfly.processing.steps.step import Params
 
@@ -45,6 +46,11 @@ class Recipe:
         return {"steps": [step.to_json() for step in self.steps] + [self.encode.to_json()]}
 
     @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """What of it runs in the cage."""
+        return (Stage(self.name, self.steps, self.encode),)
+
+    @cached_property
     def hash(self) -> str:
         """Names what the recipe does: 16 hex digits of the SHA-256 of its steps as JSON, keys sorted. Equal
         steps have equal hashes, whatever the rendition is called and whichever defaults were left out."""
@@ -53,7 +59,7 @@ class Recipe:
 
 
 def recipes_to_json(recipes: Iterable[Recipe]) -> dict[str, Any]:
-    """The inverse of `parse_recipes`, for sending to a worker."""
+    """The inverse of `parse_recipes`."""
     return {recipe.name: recipe.to_json() for recipe in recipes}
 
 

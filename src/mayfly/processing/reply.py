@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mayfly.processing.limits import Limits
-from mayfly.processing.recipe import Recipe
+from mayfly.processing.stage import Stage
 
 _REASON = re.compile(r"[a-z][a-z0-9-]{0,47}")
 _REJECTIONS = frozenset({"truncated", "corrupt", "unsupported", "too-many-pixels", "too-many-frames"})
@@ -33,13 +33,14 @@ class Placed:
     media_type: str
     width: int
     height: int
-    recipe: str
     offset: int
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """`facts` and `phash` are empty where it was not asked to measure."""
+
     pictures: tuple[Placed, ...]
     facts: Mapping[str, Any]
     phash: bytes
@@ -54,9 +55,13 @@ class Complaint:
     rejected: bool
 
 
-def read_reply(message: Mapping[str, Any], recipes: Sequence[Recipe], limits: Limits) -> Reply | Complaint:
-    """Raises:
-    Unbelievable: anything is not as it must be.
+def read_reply(
+    message: Mapping[str, Any], stages: Sequence[Stage], limits: Limits, *, measured: bool
+) -> Reply | Complaint:
+    """The answer of a worker that was asked for these stages, in their order.
+
+    Raises:
+        Unbelievable: anything is not as it must be.
     """
     if message.keys() == {"rejected"}:
         _demand(isinstance(message["rejected"], str) and message["rejected"] in _REJECTIONS)
@@ -64,25 +69,25 @@ def read_reply(message: Mapping[str, Any], recipes: Sequence[Recipe], limits: Li
     if message.keys() == {"failed"}:
         _text(message["failed"], _REASON)
         return Complaint(message["failed"], rejected=False)
-    _demand(message.keys() == {"pictures", "facts", "phash", "timings"})
+    _demand(message.keys() == {"pictures", "timings"} | ({"facts", "phash"} if measured else set()))
     pictures = message["pictures"]
-    _demand(isinstance(pictures, list) and len(pictures) == len(recipes))
+    _demand(isinstance(pictures, list) and len(pictures) == len(stages))
     return Reply(
-        tuple(_placed(raw, recipe, limits.output) for raw, recipe in zip(pictures, recipes, strict=True)),
-        _facts(message["facts"], limits),
-        bytes.fromhex(_text(message["phash"], _HASH)),
+        tuple(_placed(raw, stage, limits.output) for raw, stage in zip(pictures, stages, strict=True)),
+        _facts(message["facts"], limits) if measured else {},
+        bytes.fromhex(_text(message["phash"], _HASH)) if measured else b"",
         _timings(message["timings"], limits),
     )
 
 
-def _placed(raw: Any, recipe: Recipe, room: int) -> Placed:
+def _placed(raw: Any, stage: Stage, room: int) -> Placed:
     _demand(isinstance(raw, dict) and raw.keys() == {"name", "media_type", "width", "height", "offset", "size"})
-    _demand(raw["name"] == recipe.name)
-    _demand(isinstance(raw["media_type"], str) and raw["media_type"] in recipe.encode.media_types())
+    _demand(raw["name"] == stage.name)
+    _demand(isinstance(raw["media_type"], str) and raw["media_type"] in stage.encode.media_types())
     width, height = _whole(raw["width"], 1, _LONGEST_SIDE), _whole(raw["height"], 1, _LONGEST_SIDE)
     offset = _whole(raw["offset"], 0, room)
     size = _whole(raw["size"], 1, room - offset)
-    return Placed(recipe.name, raw["media_type"], width, height, recipe.hash, offset, size)
+    return Placed(stage.name, raw["media_type"], width, height, offset, size)
 
 
 def _facts(raw: Any, limits: Limits) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import Any, Self
 from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverdue
 from mayfly.processing import wire
 from mayfly.processing.limits import MIB, Limits
-from mayfly.processing.recipe import Recipe, recipes_to_json
+from mayfly.processing.recipe import Recipe
 from mayfly.processing.reply import Complaint, Reply, Unbelievable, read_reply
 from mayfly.processing.shared_body import SharedBody
+from mayfly.processing.stage import Stage
 
 # Not -I: that would switch off the user's site as well, where `pip install --user` puts Mayfly itself.
 WORKER = (sys.executable, "-E", "-P", "-m", "mayfly.processing.worker_main")
@@ -32,14 +33,13 @@ _IMAGES_A_WORKER = 500
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A rendition. `data` is shared memory, readable until its outcome is closed; sizes are pixels; `recipe` is the
-    recipe's hash."""
+    """What a stage made, under the stage's name. `data` is shared memory, readable until its outcome is closed; sizes
+    are pixels."""
 
     name: str
     media_type: str
     width: int
     height: int
-    recipe: str
     data: memoryview
 
 
@@ -48,9 +48,9 @@ class Outcome:
     """What became of an image. A context manager: leaving it frees the pictures' memory.
 
     Attributes:
-        pictures: one a recipe, in the recipes' order.
-        facts: non-personal, JSON.
-        phash: 8 bytes, personal (`facts.dhash`): to be keyed and dropped.
+        pictures: one a stage, in the order they were asked for.
+        facts: non-personal, JSON. Empty where nothing was measured.
+        phash: 8 bytes, personal (`facts.dhash`): to be keyed and dropped. Empty likewise.
         timings: milliseconds by stage of the worker's work.
     """
 
@@ -81,6 +81,7 @@ class Sandbox:
     def __init__(self, limits: Limits, recipes: Sequence[Recipe], command: Sequence[str] = WORKER) -> None:
         self.limits = limits
         self.recipes = tuple(recipes)
+        self._stages = tuple(stage for recipe in self.recipes for stage in recipe.stages)
         self._command = tuple(command)
         self._worker: _Worker | None = None
         self._desk: SharedBody | None = None
@@ -106,8 +107,11 @@ class Sandbox:
         with self._desk.holding(size):
             yield self._desk
 
-    def run(self, body: SharedBody, media_type: str) -> Outcome:
-        """Decode the body as `media_type` and make every rendition.
+    def run(
+        self, body: SharedBody, media_type: str, stages: Sequence[Stage] | None = None, *, measured: bool = True
+    ) -> Outcome:
+        """Decode the body as `media_type` and run these stages of the recipes, by default all, in one pass. Facts come
+        with them unless they are not to be `measured`.
 
         Raises:
             Rejected: the image is at fault; the text is a slug: `truncated`, `corrupt`, `unsupported`,
@@ -117,9 +121,10 @@ class Sandbox:
             AttemptFailed: it could not do it; a slug such as `out-of-memory`.
         """
         worker = self._ready()
+        wanted = self._stages if stages is None else stages
         memory = SharedBody.create(self.limits.output)
         try:
-            reply = self._ask(worker, body, memory, media_type)
+            reply = self._ask(worker, body, memory, _Wish(media_type, wanted, measured))
             worker.images += 1
             if worker.images >= _IMAGES_A_WORKER:
                 self.close()
@@ -163,19 +168,32 @@ class Sandbox:
         if self._worker and self._worker.process.poll() is not None:
             self.close()
         if not self._worker:
-            self._worker = _Worker.start(self._command, self.limits, self.recipes)
+            self._worker = _Worker.start(self._command, self.limits, self._stages)
         return self._worker
 
-    def _ask(self, worker: "_Worker", body: SharedBody, memory: SharedBody, media_type: str) -> Reply:
-        request = {"media_type": media_type, "size": body.size, "room": memory.size}
+    def _ask(self, worker: "_Worker", body: SharedBody, memory: SharedBody, wish: "_Wish") -> Reply:
+        request = wish.to_json() | {"size": body.size, "room": memory.size}
         message = worker.ask(request, (body.fileno(), memory.fileno()), self.limits.seconds)
         try:
-            reply = read_reply(message, self.recipes, self.limits)
+            reply = read_reply(message, wish.stages, self.limits, measured=wish.measured)
         except Unbelievable:
             raise WorkerDied("worker-unbelievable") from None
         if isinstance(reply, Complaint):
             raise Rejected(reply.reason) if reply.rejected else AttemptFailed(reply.reason)
         return reply
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a worker is to do with a body."""
+
+    media_type: str
+    stages: Sequence[Stage]
+    measured: bool
+
+    def to_json(self) -> dict[str, Any]:
+        names = [stage.name for stage in self.stages]
+        return {"media_type": self.media_type, "stages": names, "measure": self.measured}
 
 
 class _Worker:
@@ -188,7 +206,7 @@ class _Worker:
         self._channel = channel
 
     @classmethod
-    def start(cls, command: Sequence[str], limits: Limits, recipes: Sequence[Recipe]) -> Self:
+    def start(cls, command: Sequence[str], limits: Limits, stages: Sequence[Stage]) -> Self:
         nothing: dict[str, str] = {}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
@@ -203,7 +221,7 @@ class _Worker:
             )
         worker = cls(process, ours)
         try:
-            setup = {"limits": limits.to_json(), "recipes": recipes_to_json(recipes)}
+            setup = {"limits": limits.to_json(), "stages": [stage.to_json() for stage in stages]}
             hello = worker.ask(setup, (), _START_SECONDS)
             worker.cage = _cage_report(hello)
         except BaseException:
@@ -247,7 +265,6 @@ def _outcome(reply: Reply, memory: SharedBody) -> Outcome:
             placed.media_type,
             placed.width,
             placed.height,
-            placed.recipe,
             whole[placed.offset : placed.offset + placed.size],
         )
         for placed in reply.pictures

@@ -1,9 +1,11 @@
 """What parent and worker say to each other over their one socket: JSON objects, each after its length in four bytes.
 
-parent → worker   {"limits", "recipes"}                 once
+parent → worker   {"limits", "stages"}                  once
 worker → parent   {"ready": true, "cage": {layer: in force}}
-parent → worker   {"media_type", "size", "room"}        with two descriptors: the body, and the memory for the output
-worker → parent   {"rejected": slug} | {"failed": slug} | {"pictures", "facts", "phash", "timings"}
+parent → worker   {"media_type", "size", "room", "stages", "measure"}
+                                                        with two descriptors: the body, and the memory for the output
+worker → parent   {"rejected": slug} | {"failed": slug} | {"pictures", "timings"}
+                                                        and "facts", "phash" where it was asked to measure
 """
 
 import json

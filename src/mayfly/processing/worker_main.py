@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mayfly.model.errors import AttemptFailed, Rejected
@@ -19,7 +19,7 @@ from mayfly.model.image import MediaType
 from mayfly.processing import cage, engine, wire
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.pipeline import Result, process
-from mayfly.processing.recipe import Recipe, parse_recipes
+from mayfly.processing.stage import Stage, by_name
 
 # glibc's mallopt. One arena, and large blocks kept from one image to the next: 137 MB of peak instead of 235 at the
 # same CPU.
@@ -43,7 +43,8 @@ def main() -> None:
 
 def _serve(channel: socket.socket) -> None:
     setup = wire.receive(channel)
-    limits, recipes = Limits(**setup["limits"]), parse_recipes(setup["recipes"])
+    limits = Limits(**setup["limits"])
+    stages = by_name([Stage.from_json(raw) for raw in setup["stages"]])
     trim = _tune_allocator()
     engine.start()
     wire.send(channel, {"ready": True, "cage": cage.enter(limits.memory)})
@@ -52,17 +53,18 @@ def _serve(channel: socket.socket) -> None:
             trim()
         request, (body, output) = wire.receive_with_descriptors(channel, 2)
         signal.setitimer(signal.ITIMER_REAL, limits.seconds + _GRACE_SECONDS)
-        answer = _answer(request, body, output, recipes, limits)
+        answer = _answer(request, body, output, stages, limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         wire.send(channel, answer)
 
 
 def _answer(
-    request: dict[str, Any], body: int, output: int, recipes: tuple[Recipe, ...], limits: Limits
+    request: dict[str, Any], body: int, output: int, stages: Mapping[str, Stage], limits: Limits
 ) -> dict[str, Any]:
     try:
         with mmap.mmap(body, request["size"], access=mmap.ACCESS_READ) as pages, memoryview(pages) as data:
-            result = process(data, MediaType(request["media_type"]), recipes, limits)
+            wanted = [stages[name] for name in request["stages"]]
+            result = process(data, MediaType(request["media_type"]), wanted, limits, measured=request["measure"])
         with mmap.mmap(output, request["room"]) as room:
             return _hand_over(result, room)
     except Rejected as fault:
@@ -97,7 +99,10 @@ def _hand_over(result: Result, room: mmap.mmap) -> dict[str, Any]:
             }
         )
         position = end
-    return {"pictures": pictures, "facts": result.facts, "phash": result.phash.hex(), "timings": result.timings}
+    answer = {"pictures": pictures, "timings": result.timings}
+    if not result.phash:
+        return answer
+    return answer | {"facts": result.facts, "phash": result.phash.hex()}
 
 
 def _tune_allocator() -> Callable[[], object]:

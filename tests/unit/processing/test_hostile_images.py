@@ -11,14 +11,19 @@ from mayfly.model.image import MediaType
 from mayfly.processing.limits import Limits
 from mayfly.processing.pipeline import process
 from mayfly.processing.recipe import Recipe
+from mayfly.processing.stage import Stage
 
 EVERY_KIND = ("jpeg", "png", "webp", "gif", "tiff", "avif", "heic")
 BROKEN = {"truncated", "corrupt"}
 
 
+def stages_of(recipes: tuple[Recipe, ...]) -> list[Stage]:
+    return [stage for recipe in recipes for stage in recipe.stages]
+
+
 def verdict(data: bytes, kind: str, recipes: tuple[Recipe, ...], limits: Limits | None = None) -> str:
     with pytest.raises(Rejected) as caught:
-        process(memoryview(data), MediaType(f"image/{kind}"), recipes, limits or Limits())
+        process(memoryview(data), MediaType(f"image/{kind}"), stages_of(recipes), limits or Limits())
     return str(caught.value)
 
 
@@ -47,7 +52,7 @@ def test_nor_does_one_written_another_way(
     kind: str, options: dict[str, object], pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
 ) -> None:
     data = getattr(pictures.photo(), f"{kind}save_buffer")(**options)
-    process(memoryview(data), MediaType(f"image/{kind}"), recipes, Limits())
+    process(memoryview(data), MediaType(f"image/{kind}"), stages_of(recipes), Limits())
     cuts = {len(data) * part // 16 for part in range(1, 16)} | {len(data) - last for last in (1, 2, 3, 9, 30)}
     assert {verdict(data[:cut], kind, recipes) for cut in cuts} <= BROKEN
 
@@ -59,7 +64,7 @@ def test_nor_does_one_whose_last_box_has_no_end_of_its_own(
     data = pictures.encoded(pictures.photo(), kind)
     at = data.rindex(b"mdat") - 4
     endless = data[:at] + bytes(4) + data[at + 4 :]
-    process(memoryview(endless), MediaType(f"image/{kind}"), recipes, Limits())
+    process(memoryview(endless), MediaType(f"image/{kind}"), stages_of(recipes), Limits())
     assert {verdict(endless[:-cut], kind, recipes) for cut in (1, 20, 500)} == {"truncated"}
 
 
@@ -111,7 +116,7 @@ def test_a_bomb_is_refused_by_its_header(
 
 def test_the_bound_on_pixels_is_the_limits(pictures: SimpleNamespace, recipes: tuple[Recipe, ...]) -> None:
     data = pictures.encoded(pictures.quadrants(120, 80), "png")
-    process(memoryview(data), MediaType.PNG, recipes, Limits(pixels=9_600))
+    process(memoryview(data), MediaType.PNG, stages_of(recipes), Limits(pixels=9_600))
     assert verdict(data, "png", recipes, Limits(pixels=9_599)) == "too-many-pixels"
 
 
@@ -131,7 +136,7 @@ def test_counting_frames_stops_past_the_bound(pictures: SimpleNamespace, recipes
 @pytest.mark.parametrize("kind", ["gif", "webp", "tiff"])
 def test_as_many_frames_as_allowed_pass(kind: str, pictures: SimpleNamespace, recipes: tuple[Recipe, ...]) -> None:
     data = pictures.animation(kind, frames=5)
-    result = process(memoryview(data), MediaType(f"image/{kind}"), recipes, Limits(frames=5))
+    result = process(memoryview(data), MediaType(f"image/{kind}"), stages_of(recipes), Limits(frames=5))
     assert result.facts["frames"] == 5
     assert verdict(data, kind, recipes, Limits(frames=4)) == "too-many-frames"
 
@@ -178,7 +183,7 @@ def test_flipped_bytes_never_do_worse_than_a_rejection(
         changed = bytearray(data)
         changed[place] ^= 0xFF
         try:
-            made = process(memoryview(bytes(changed)), MediaType(f"image/{kind}"), recipes, Limits())
+            made = process(memoryview(bytes(changed)), MediaType(f"image/{kind}"), stages_of(recipes), Limits())
         except Rejected:
             continue
         assert all(pictures.decoded(one.data).width == one.width for one in made.renditions)

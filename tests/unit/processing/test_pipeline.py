@@ -10,6 +10,7 @@ from mayfly.model.image import MediaType
 from mayfly.processing.limits import Limits
 from mayfly.processing.pipeline import Made, Result, process
 from mayfly.processing.recipe import Recipe, parse_recipes
+from mayfly.processing.stage import Stage
 
 EVERY_KIND = ("jpeg", "png", "webp", "gif", "tiff", "avif", "heic")
 TURNS: dict[int, tuple[str, ...]] = {
@@ -26,7 +27,11 @@ TURNS: dict[int, tuple[str, ...]] = {
 
 
 def run(data: bytes, kind: str, recipes: tuple[Recipe, ...], limits: Limits | None = None) -> Result:
-    return process(memoryview(data), MediaType(f"image/{kind}"), recipes, limits or Limits())
+    return process(memoryview(data), MediaType(f"image/{kind}"), stages_of(recipes), limits or Limits())
+
+
+def stages_of(recipes: tuple[Recipe, ...]) -> list[Stage]:
+    return [stage for recipe in recipes for stage in recipe.stages]
 
 
 def by_name(result: Result) -> dict[str, Made]:
@@ -61,10 +66,10 @@ def test_the_renditions_have_the_sizes_and_types_promised(
     pictures: SimpleNamespace, recipes: tuple[Recipe, ...]
 ) -> None:
     made = run(pictures.encoded(pictures.photo(3000, 2000), "jpeg"), "jpeg", recipes).renditions
-    assert [(one.name, one.media_type, one.width, one.height, one.recipe) for one in made] == [
-        ("thumb", "image/webp", 256, 171, recipes[0].hash),
-        ("preview", "image/jpeg", 1024, 683, recipes[1].hash),
-        ("large", "image/jpeg", 2048, 1365, recipes[2].hash),
+    assert [(one.name, one.media_type, one.width, one.height) for one in made] == [
+        ("thumb", "image/webp", 256, 171),
+        ("preview", "image/jpeg", 1024, 683),
+        ("large", "image/jpeg", 2048, 1365),
     ]
     assert [(pictures.decoded(one.data).width, pictures.decoded(one.data).height) for one in made] == [
         (256, 171),

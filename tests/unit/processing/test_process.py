@@ -50,7 +50,7 @@ class FakeSandbox:
     def __init__(self, *faults: MayflyError) -> None:
         self.faults = list(faults)
         self.bodies: list[bytes] = []
-        self.recipes = tuple(SimpleNamespace(name=name) for name in PICTURES)
+        self.recipes = tuple(SimpleNamespace(name=name, hash="hash") for name in PICTURES)
         self.meanwhile: Meanwhile = lambda: None
 
     def desk(self, size: int) -> SharedBody:
@@ -62,7 +62,7 @@ class FakeSandbox:
         if self.faults:
             raise self.faults.pop(0)
         pictures = [
-            SimpleNamespace(name=name, media_type="image/webp", width=2, height=1, recipe="hash", data=memoryview(data))
+            SimpleNamespace(name=name, media_type="image/webp", width=2, height=1, data=memoryview(data))
             for name, data in PICTURES.items()
         ]
         outcome = SimpleNamespace(pictures=pictures, facts={"frames": 1}, phash=bytes(8), timings={"decode": 1.0})

@@ -8,6 +8,7 @@ import pytest
 
 from mayfly.model.errors import Misconfigured
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, parse_recipes, recipes_to_json
+from mayfly.processing.stage import Stage
 from mayfly.processing.steps import Encode, Orient, Resize
 
 WEBP = {"encode": {"format": "webp"}}
@@ -31,9 +32,15 @@ def test_the_defaults_are_thumb_preview_and_large() -> None:
     ]
 
 
-def test_recipes_survive_the_way_to_a_worker() -> None:
+def test_recipes_are_written_as_they_may_stand_in_settings() -> None:
     recipes = parse_recipes(DEFAULT_RENDITIONS)
     assert parse_recipes(recipes_to_json(recipes)) == recipes
+
+
+def test_stages_survive_the_way_to_a_worker() -> None:
+    for recipe in parse_recipes(DEFAULT_RENDITIONS):
+        for stage in recipe.stages:
+            assert Stage.from_json(stage.to_json()) == stage
 
 
 def test_the_hash_names_what_is_done_not_how_it_is_written() -> None:
@@ -47,7 +54,8 @@ def test_the_hash_names_what_is_done_not_how_it_is_written() -> None:
 
 
 def test_the_hash_does_not_change_between_releases() -> None:
-    assert parse_recipes(DEFAULT_RENDITIONS)[0].hash == "017f47e77ec239de"
+    hashes = {recipe.name: recipe.hash for recipe in parse_recipes(DEFAULT_RENDITIONS)}
+    assert hashes == {"thumb": "017f47e77ec239de", "preview": "d9ffc1949e8b4b07", "large": "43dfa995de4bb536"}
 
 
 @pytest.mark.parametrize(

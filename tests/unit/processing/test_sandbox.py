@@ -20,12 +20,13 @@ from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverd
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import Recipe, parse_recipes
 from mayfly.processing.sandbox import WORKER, Outcome, Sandbox
+from mayfly.processing.stage import Stage
 
 
-def run(sandbox: Sandbox, data: bytes, kind: str) -> Outcome:
+def run(sandbox: Sandbox, data: bytes, kind: str, *stages: Stage, measured: bool = True) -> Outcome:
     with sandbox.desk(len(data)) as body:
         body.view[: len(data)] = data
-        return sandbox.run(body, f"image/{kind}")
+        return sandbox.run(body, f"image/{kind}", stages or None, measured=measured)
 
 
 def alive(pid: int) -> bool:
@@ -50,12 +51,21 @@ def test_every_type_is_decoded_in_the_cage(kind: str, sandbox: Sandbox, pictures
             ("preview", "image/jpeg", 704, 512),
             ("large", "image/jpeg", 704, 512),
         ]
-        for one, recipe in zip(outcome.pictures, sandbox.recipes, strict=True):
-            assert one.recipe == recipe.hash
+        for one in outcome.pictures:
             assert pictures.decoded(bytes(one.data)).width == one.width
         assert (outcome.facts["format"], outcome.facts["width"], outcome.facts["height"]) == (kind, 704, 512)
         assert len(outcome.phash) == 8
         assert set(outcome.timings) == {"decode", "resize", "encode", "facts"}
+
+
+def test_only_the_stages_asked_for_are_run_in_the_order_asked_and_measured_if_wanted(
+    sandbox: Sandbox, pictures: SimpleNamespace
+) -> None:
+    data = pictures.encoded(pictures.photo(704, 512), "png")
+    thumb, _, large = (stage for recipe in sandbox.recipes for stage in recipe.stages)
+    with run(sandbox, data, "png", large, thumb, measured=False) as outcome:
+        assert [one.name for one in outcome.pictures] == ["large", "thumb"]
+        assert (outcome.facts, outcome.phash) == ({}, b"")
 
 
 def test_colours_and_depths_that_need_more_machinery_are_decoded_in_the_cage(
@@ -310,6 +320,16 @@ def changed(path: tuple[Any, ...], value: Any) -> Any:
 def test_the_honest_reply_is_believed() -> None:
     with liar(says(HONEST)) as sandbox, run(sandbox, b"x", "png") as outcome:
         assert bytes(outcome.pictures[0].data) == bytes(4)
+
+
+def test_facts_that_nobody_asked_for_are_not_believed() -> None:
+    stage = ONE[0].stages[0]
+    silent = {name: HONEST[name] for name in ("pictures", "timings")}
+    with liar(says(silent)) as sandbox, run(sandbox, b"x", "png", stage, measured=False) as outcome:
+        assert outcome.facts == {}
+    for reply, measured in ((HONEST, False), (silent, True)):
+        with liar(says(reply)) as sandbox, pytest.raises(WorkerDied, match=r"^worker-unbelievable$"):
+            run(sandbox, b"x", "png", stage, measured=measured)
 
 
 @pytest.mark.parametrize(
