@@ -3,28 +3,14 @@
 Pure and bounded: at most the first 64 KiB are looked at, and no byte sequence raises anything but a `Refused`.
 """
 
-from collections.abc import Callable
-
-from mayfly.intake.formats import Size, gif, heif, jpeg, png, tiff, webp
 from mayfly.intake.strangers import describe
 from mayfly.model.errors import EmptyBody, TooManyPixels, TypeMismatch, UnknownType
+from mayfly.model.formats import HEAD_BYTES, dimensions, heif, sniff
 from mayfly.model.image import MediaType
 
-HEAD_BYTES = 64 * 1024
-"""How far dimensions are looked for."""
 TYPE_BYTES = 64
 """How many bytes decide the type; ISO media files get `heif.BRAND_BYTES`, since they list their brands."""
 
-_SNIFFERS = (jpeg.sniff, png.sniff, webp.sniff, gif.sniff, tiff.sniff, heif.sniff)
-_DIMENSIONS: dict[MediaType, Callable[[bytes], Size | None]] = {
-    MediaType.JPEG: jpeg.dimensions,
-    MediaType.PNG: png.dimensions,
-    MediaType.WEBP: webp.dimensions,
-    MediaType.GIF: gif.dimensions,
-    MediaType.TIFF: tiff.dimensions,
-    MediaType.HEIC: heif.dimensions,
-    MediaType.AVIF: heif.dimensions,
-}
 _ALIASES = {
     "image/jpg": MediaType.JPEG,
     "image/pjpeg": MediaType.JPEG,
@@ -43,16 +29,6 @@ _ALIASES = {
 }
 _UNDECLARED = frozenset({"", "application/octet-stream"})
 _TAKEN = "JPEG, PNG, WebP, GIF, TIFF, HEIC and AVIF are taken"
-
-
-def sniff(head: bytes) -> MediaType | None:
-    """The media type these bytes begin, or None. Once it answers, more bytes never change the answer."""
-    return next((found for sniffer in _SNIFFERS if (found := sniffer(head))), None)
-
-
-def dimensions(media_type: MediaType, head: bytes) -> Size | None:
-    """Width and height in pixels, as the container states them, or None where these bytes do not tell."""
-    return _DIMENSIONS[media_type](head)
 
 
 def declared_type(text: str | None) -> MediaType | None:

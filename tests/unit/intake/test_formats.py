@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.intake.inspect import HEAD_BYTES, dimensions, sniff
+from mayfly.model.formats import HEAD_BYTES, dimensions, sniff
 from mayfly.model.image import MediaType
 
 Header = tuple[MediaType, Callable[[int, int], bytes], int]

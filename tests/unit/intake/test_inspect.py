@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.intake.inspect import HEAD_BYTES, TYPE_BYTES, Inspector, declared_type
+from mayfly.intake.inspect import TYPE_BYTES, Inspector, declared_type
 from mayfly.model.errors import EmptyBody, Refused, TooManyPixels, TypeMismatch, UnknownType
+from mayfly.model.formats import HEAD_BYTES
 from mayfly.model.image import MediaType
 
 Header = tuple[MediaType, Callable[[int, int], bytes], int]

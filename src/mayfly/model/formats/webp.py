@@ -2,7 +2,7 @@
 
 import struct
 
-from mayfly.intake.formats import Size
+from mayfly.model.formats.size import Size
 from mayfly.model.image import MediaType
 
 _CHUNKS = (b"VP8 ", b"VP8L", b"VP8X")

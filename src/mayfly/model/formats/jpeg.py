@@ -3,7 +3,7 @@
 import re
 import struct
 
-from mayfly.intake.formats import Size
+from mayfly.model.formats.size import Size
 from mayfly.model.image import MediaType
 
 _START = b"\xff\xd8\xff"

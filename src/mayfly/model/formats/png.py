@@ -2,7 +2,7 @@
 
 import struct
 
-from mayfly.intake.formats import Size
+from mayfly.model.formats.size import Size
 from mayfly.model.image import MediaType
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

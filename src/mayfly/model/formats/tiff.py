@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from mayfly.intake.formats import Size
+from mayfly.model.formats.size import Size
 from mayfly.model.image import MediaType
 
 _WIDTH, _HEIGHT = 256, 257

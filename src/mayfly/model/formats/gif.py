@@ -2,7 +2,7 @@
 
 import struct
 
-from mayfly.intake.formats import Size
+from mayfly.model.formats.size import Size
 from mayfly.model.image import MediaType
 
 _SIGNATURES = (b"GIF87a", b"GIF89a")

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from mayfly.intake.formats import Size
+from mayfly.model.formats.size import Size
 from mayfly.model.image import MediaType
 
 BRAND_BYTES = 256
