@@ -35,6 +35,10 @@ class Params:
             self.fault(key, f"must be {wanted}; got {value!r}")
         return allowed[0]
 
+    def value(self, key: str, wanted: str, default: Any = _REQUIRED) -> Any:
+        """Whatever stands there, for a reader that judges it. None where nothing does, which is a fault by then."""
+        return self._get(key, default, wanted)
+
     def has(self, key: str) -> bool:
         return key in self._raw
 
