@@ -28,6 +28,19 @@ _FIELDS = frozenset(
 
 No size in bytes either: beside an image, or a minute that held but one, it would single out a known file for ever."""
 
+COUNTED_ALONE = frozenset(
+    {
+        "attempt_begun",
+        "attempt_ended",
+        "looked_around",
+        "refused",
+        "swept",
+        "worker_ended",
+        "worker_started",
+    }
+)
+"""Told for the figures' sake: as lines they would say what others say already, or be as many as a stranger wants."""
+
 
 def configure(log_format: Literal["auto", "text", "json"]) -> None:
     """Set the process's logging up, libraries' warnings and errors included."""
@@ -64,5 +77,7 @@ def configure(log_format: Literal["auto", "text", "json"]) -> None:
 
 def journal(event: str, **fields: object) -> None:
     """Tell a state change."""
+    if event in COUNTED_ALONE:
+        return
     kept = {name: value for name, value in fields.items() if name in _FIELDS and value is not None}
     structlog.get_logger("mayfly").info(event, **kept)

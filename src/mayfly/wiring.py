@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 from mayfly.adapters.local.clock import SystemClock
@@ -18,8 +19,12 @@ from mayfly.entrypoints.scheduler import Scheduler
 from mayfly.entrypoints.worker import WorkerPool
 from mayfly.intake.receive import Intake, IntakeLimits
 from mayfly.journal import journal
+from mayfly.metrics import Metrics, Read, readings
 from mayfly.model.instant import SECOND
+from mayfly.model.journal import Journal
+from mayfly.ports.clock import Clock
 from mayfly.ports.metadata_store import MetadataStore
+from mayfly.ports.work_queue import WorkQueue
 from mayfly.processing.limits import Limits
 from mayfly.processing.process import Processing
 from mayfly.processing.sandbox import Sandbox
@@ -44,6 +49,9 @@ class Owner:
     scheduler: Scheduler
     workers: WorkerPool
     metadata: MetadataStore
+    metrics: Metrics
+    journal: Journal
+    """The log, and the figures that are counted from what it is told."""
 
 
 @contextlib.contextmanager
@@ -53,6 +61,51 @@ def embedded(settings: Settings) -> Iterator[Owner]:
     Raises:
         Misconfigured: the folders cannot be owned or opened.
     """
+    with _opened(settings) as (folder, clock, keys, database, objects):
+        metrics = Metrics()
+        told = metrics.counting(journal)
+        metadata = SqliteMetadataStore(database, clock)
+        queue = SqliteWorkQueue(database, clock)
+        vault = Vault(objects, keys, clock)
+
+        intake = Intake(vault, objects, metadata, keys, clock, _intake_limits(settings), told)
+        sweep = Sweep(objects, metadata, keys, clock, told)
+        reconcile = Reconcile(objects, metadata, keys, intake.in_flight, told)
+        readiness = Readiness()
+        stores = Stores(vault, objects, metadata, queue, keys, clock)
+        limits = _worker_limits(settings)
+        lease_ms = round((settings.worker_seconds + _LEASE_MARGIN_SECONDS) * SECOND)
+
+        def make_sandbox() -> Sandbox:
+            return Sandbox(limits, settings.renditions, journal=told)
+
+        def make_processing(sandbox: Sandbox, stopping: Event) -> Processing:
+            return Processing(stores, sandbox, settings.attempts, lease_ms, told, stopping)
+
+        metrics.read(*_readings(settings, folder, queue, clock, intake, readiness))
+        yield Owner(
+            stages=Stages(
+                intake=intake,
+                find=Find(metadata, keys, vault),
+                open=Open(metadata, vault),
+                erasure=Erasure(objects, metadata, keys, told),
+                sweep=sweep,
+                reconcile=reconcile,
+                clock=clock,
+                readiness=readiness,
+                exposition=metrics.exposition,
+            ),
+            scheduler=Scheduler(clock, keys, sweep, reconcile, readiness.swept, told),
+            workers=WorkerPool(settings.workers, make_sandbox, make_processing, told),
+            metadata=metadata,
+            metrics=metrics,
+            journal=told,
+        )
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[DataFolder, SystemClock, SlotKeyStore, Database, LocalObjectStore]]:
+    """What has files, each opened after what it rests on, and closed in the opposite order."""
     with contextlib.ExitStack() as open_things:
         folder = DataFolder(settings.data, settings.keys_folder, movable_clock=settings.clock is not None)
         open_things.callback(folder.close)
@@ -67,43 +120,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
             database = Database(folder.path / "mayfly.db")
             open_things.callback(database.close)
             objects = LocalObjectStore(folder.path / "objects", clock)
-        metadata = SqliteMetadataStore(database, clock)
-        queue = SqliteWorkQueue(database, clock)
-        vault = Vault(objects, keys, clock)
-
-        intake = Intake(vault, objects, metadata, keys, clock, _intake_limits(settings), journal)
-        sweep = Sweep(objects, metadata, keys, clock, journal)
-        reconcile = Reconcile(objects, metadata, keys, intake.in_flight, journal)
-        readiness = Readiness()
-        stores = Stores(vault, objects, metadata, queue, keys, clock)
-        limits = Limits(
-            memory=settings.worker_memory,
-            seconds=settings.worker_seconds,
-            pixels=settings.max_pixels,
-            frames=settings.max_frames,
-        )
-        lease_ms = round((settings.worker_seconds + _LEASE_MARGIN_SECONDS) * SECOND)
-
-        def make_processing(sandbox: Sandbox, stopping: Event) -> Processing:
-            return Processing(stores, sandbox, settings.attempts, lease_ms, journal, stopping)
-
-        yield Owner(
-            stages=Stages(
-                intake=intake,
-                find=Find(metadata, keys, vault),
-                open=Open(metadata, vault),
-                erasure=Erasure(objects, metadata, keys, journal),
-                sweep=sweep,
-                reconcile=reconcile,
-                clock=clock,
-                readiness=readiness,
-            ),
-            scheduler=Scheduler(clock, keys, sweep, reconcile, readiness.swept, journal),
-            workers=WorkerPool(
-                settings.workers, lambda: Sandbox(limits, settings.renditions), make_processing, journal
-            ),
-            metadata=metadata,
-        )
+        yield folder, clock, keys, database, objects
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:
@@ -113,4 +130,27 @@ def _intake_limits(settings: Settings) -> IntakeLimits:
         max_uploads=settings.max_uploads,
         retention=settings.retention,
         labels=settings.labels,
+    )
+
+
+def _worker_limits(settings: Settings) -> Limits:
+    return Limits(
+        memory=settings.worker_memory,
+        seconds=settings.worker_seconds,
+        pixels=settings.max_pixels,
+        frames=settings.max_frames,
+    )
+
+
+def _readings(
+    settings: Settings, folder: DataFolder, queue: WorkQueue, clock: Clock, intake: Intake, readiness: Readiness
+) -> tuple[Read, ...]:
+    """What is read at each scrape."""
+    return (
+        partial(readings.of_intake, intake.in_flight),
+        partial(readings.of_queue, queue, clock),
+        partial(readings.of_workers, settings.workers),
+        partial(readings.of_store, folder.room, folder.database_bytes),
+        partial(readings.of_clock, clock),
+        partial(readings.of_readiness, partial(readiness.ready, clock)),
     )

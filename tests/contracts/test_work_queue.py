@@ -12,7 +12,7 @@ from mayfly.model.errors import LeaseLost
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord
 from mayfly.model.instant import SECOND, Ms
-from mayfly.model.job import DeadLetter, Delivery, Job, Receipt
+from mayfly.model.job import Backlog, DeadLetter, Delivery, Job, Receipt
 from mayfly.model.lifecycle import State
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.work_queue import WorkQueue
@@ -379,3 +379,32 @@ def test_depth_counts_what_waits_and_what_is_in_hand_but_no_letters(queue: WorkQ
     queue.bury(buried.receipt, "worker-died", 5)
     queue.delete(deleted.receipt)
     assert queue.depth() == 2
+
+
+class TestBacklog:
+    def test_an_empty_queue_has_none(self, queue: WorkQueue) -> None:
+        assert queue.backlog() == Backlog(0, 0, 0, None)
+
+    def test_jobs_wait_are_hidden_and_are_buried(
+        self, hand_over: "Subject[HandOver]", send: Send, clock: ManualClock
+    ) -> None:
+        queue = hand_over.opened.queue
+        born = clock.now()
+        for _ in range(3):
+            send()
+            clock.move(10)
+        deliveries = queue.receive(2, HIDDEN, 0)
+        assert queue.backlog() == Backlog(1, 2, 0, born)
+        queue.bury(deliveries[0].receipt, "worn-out", 5)
+        queue.delete(deliveries[1].receipt)
+        assert queue.backlog() == Backlog(1, 0, 1, Ms(born + 20))
+        assert hand_over.reopen().queue.backlog() == Backlog(1, 0, 1, Ms(born + 20))
+
+    def test_what_is_hidden_waits_again_when_its_time_has_come(
+        self, queue: WorkQueue, send: Send, clock: ManualClock
+    ) -> None:
+        send()
+        receive_one(queue)
+        clock.move(HIDDEN)
+        backlog = queue.backlog()
+        assert (backlog.waiting, backlog.hidden) == (1, 0)

@@ -9,6 +9,7 @@ from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
+from mayfly.journal import COUNTED_ALONE
 from mayfly.model.address import Address
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Personal, Rendition, Source
@@ -69,7 +70,8 @@ class Told:
 
     @property
     def events(self) -> list[str]:
-        return [event for event, _ in self.entries]
+        """As the log would have them."""
+        return [event for event, _ in self.entries if event not in COUNTED_ALONE]
 
 
 class House:

@@ -9,7 +9,7 @@ from typing import Any
 from mayfly.cli import Leaving
 from mayfly.entrypoints.http.app import create_app
 from mayfly.entrypoints.http.server import address_of, bind, serve
-from mayfly.journal import configure, journal
+from mayfly.journal import configure
 from mayfly.settings import Settings
 from mayfly.wiring import embedded
 
@@ -29,8 +29,8 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
     with embedded(settings) as owner, contextlib.ExitStack() as running:
         listener = bind(settings.host, settings.port)
         given_back = owner.metadata.give_back_all()
-        journal("started", records=given_back or None)
-        running.callback(journal, "stopped")
+        owner.journal("started", records=given_back or None)
+        running.callback(owner.journal, "stopped")
 
         def on_listening() -> None:
             # uvicorn listens for signals by now. It raises the one that stopped it once more when it is done.
@@ -43,4 +43,4 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
             owner.workers.start()
             running.callback(owner.workers.stop, _WORKERS_MAY_TAKE)
 
-        serve(create_app(owner.stages), listener, owner.stages.clock, on_listening)
+        serve(create_app(owner.stages, figures=owner.metrics.http), listener, owner.stages.clock, on_listening)

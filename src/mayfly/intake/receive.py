@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -97,6 +98,7 @@ class Intake:
         """Begin to receive. The caller ends it with `finish` or `abort`.
 
         Raises:
+            UnknownType: the declared type is none we take.
             InvalidRequest: a label, the retention or the Idempotency-Key is not acceptable.
             InFlight: the Idempotency-Key is in use right now.
             Busy, ClockHeld: not now.
@@ -106,6 +108,8 @@ class Intake:
             raise ClockHeld("wall time jumped and nobody confirmed it yet: nothing is taken in meanwhile")
         retention = self._retention_of(submission)
         facts, personal = split_labels(submission.labels, self.limits.labels)
+        # Before a place is taken: it refuses a declared type that is not taken.
+        inspector = Inspector(self.limits.max_pixels, submission.declared_type)
         image_id = ImageId.new(submission.birth, retention)
         self._enter(image_id)
         try:
@@ -113,7 +117,7 @@ class Intake:
         except BaseException:
             self.leave(image_id)
             raise
-        return Receiving(self, submission, image_id, facts, personal, reservation, holder)
+        return Receiving(self, submission, inspector, image_id, facts, personal, reservation, holder)
 
     def in_flight(self) -> frozenset[ImageId]:
         """The images being received right now: what they have stored is nobody's orphan."""
@@ -168,6 +172,7 @@ class Receiving:
         self,
         intake: Intake,
         submission: Submission,
+        inspector: Inspector,
         image_id: ImageId,
         fact_labels: Mapping[str, str],
         personal_labels: Mapping[str, str],
@@ -181,11 +186,12 @@ class Receiving:
         self._personal_labels = personal_labels
         self._reservation = reservation
         self._holder = holder
-        self._inspector = Inspector(intake.limits.max_pixels, submission.declared_type)
+        self._inspector = inspector
         self._digest = hashlib.sha256()
         self._writer: SealedWriter | None = None
         self._held_back = bytearray()
         self._size = 0
+        self._began = time.perf_counter()
         self._open = True
 
     def feed(self, chunk: bytes) -> None:
@@ -270,7 +276,15 @@ class Receiving:
             raise
         # Rounded up: the log stays for ever, and a size to the byte would single out a picture that is known elsewhere.
         kib = -(-record.size // 1_024)
-        self._intake.journal("received", image=str(record.id), source=record.source, kib=kib)
+        self._intake.journal(
+            "received",
+            image=str(record.id),
+            source=record.source,
+            kib=kib,
+            media_type=record.media_type,
+            size=record.size,
+            seconds=time.perf_counter() - self._began,
+        )
         return Received(record, personal, created=True)
 
     def _repeat(self, holder: ImageId) -> Received:

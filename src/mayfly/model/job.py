@@ -46,3 +46,14 @@ class Processed:
 
     renditions: tuple[Rendition, ...]
     facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a queue holds: jobs that wait, jobs that are hidden (in hand, or put off for a while), dead letters, and
+    the birth of the oldest image that has a job."""
+
+    waiting: int
+    hidden: int
+    dead_letters: int
+    oldest: Ms | None

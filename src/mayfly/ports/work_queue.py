@@ -6,7 +6,7 @@ Jobs enter by `MetadataStore.admit` and `reopen`, through the outbox; nobody sen
 from typing import Protocol
 
 from mayfly.model.identity import ImageId
-from mayfly.model.job import DeadLetter, Delivery, Receipt
+from mayfly.model.job import Backlog, DeadLetter, Delivery, Receipt
 
 
 class WorkQueue(Protocol):
@@ -44,4 +44,9 @@ class WorkQueue(Protocol):
 
     def depth(self) -> int:
         """Jobs that wait or are in hand; dead letters do not count."""
+        ...
+
+    def backlog(self) -> Backlog:
+        """How much there is to do. A job whose image is due counts until its minute is purged. What it costs does not
+        grow with the number of images that have no job."""
         ...

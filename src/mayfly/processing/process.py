@@ -96,12 +96,15 @@ class Processing:
             self._journal("lease_lost", image=str(claim.record.id))
 
     def _attempt(self, claim: Claim, delivery: Delivery) -> None:
+        self._journal("attempt_begun")
         try:
             self._verdicts.settle(claim, self._produce(claim))
         except Exception as fault:
             self._conclude(claim, delivery, fault)
         else:
             self._stores.queue.delete(delivery.receipt)
+        finally:
+            self._journal("attempt_ended")
 
     def _conclude(self, claim: Claim, delivery: Delivery, fault: Exception) -> None:
         """What a fault means for the image. One that is not about this attempt is raised on."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverdue
+from mayfly.model.journal import Journal, untold
 from mayfly.processing import wire
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import Recipe
@@ -78,11 +79,18 @@ class Sandbox:
     """A worker, started when first needed and again whenever it ended. Used by one thread at a time; where the kernel
     offers it, a worker dies with the thread that started it, so that none outlives a killed parent."""
 
-    def __init__(self, limits: Limits, recipes: Sequence[Recipe], command: Sequence[str] = WORKER) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        recipes: Sequence[Recipe],
+        command: Sequence[str] = WORKER,
+        journal: Journal = untold,
+    ) -> None:
         self.limits = limits
         self.recipes = tuple(recipes)
         self._stages = tuple(stage for recipe in self.recipes for stage in recipe.stages)
         self._command = tuple(command)
+        self._journal = journal
         self._worker: _Worker | None = None
         self._desk: SharedBody | None = None
 
@@ -129,7 +137,9 @@ class Sandbox:
             if worker.images >= _IMAGES_A_WORKER:
                 self.close()
             return _outcome(reply, memory)
-        except BaseException:
+        except BaseException as fault:
+            if isinstance(fault, WorkerDied | WorkerOverdue):
+                self._journal("worker_ended", reason=str(fault))
             # Also after a rejection: hostile bytes were in there, and what they did to the process is not known.
             self.close()
             memory.close()
@@ -166,9 +176,11 @@ class Sandbox:
 
     def _ready(self) -> "_Worker":
         if self._worker and self._worker.process.poll() is not None:
+            self._journal("worker_ended", reason="worker-died")
             self.close()
         if not self._worker:
             self._worker = _Worker.start(self._command, self.limits, self._stages)
+            self._journal("worker_started")
         return self._worker
 
     def _ask(self, worker: "_Worker", body: SharedBody, memory: SharedBody, wish: "_Wish") -> Reply:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mayfly.model.errors import Expired, Gone, LeaseLost, NotFound, StorageFull
 from mayfly.model.image import ImageRecord
 from mayfly.model.instant import SECOND
-from mayfly.model.job import Delivery
+from mayfly.model.job import Delivery, Processed
 from mayfly.model.journal import Journal
 from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import KeyStore
@@ -50,7 +50,8 @@ class Verdicts:
     def settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
         """End the claim, or raise what `MetadataStore.settle` raises."""
         record = self._stores.metadata.settle(claim, verdict)
-        self._journal(record.state.value, image=str(record.id), attempts=record.attempts, reason=record.reason)
+        event, told = _told(record, verdict)
+        self._journal(event, image=str(record.id), attempts=record.attempts, reason=record.reason, **told)
         return record
 
     def settle_in_the_end(self, claim: Claim, verdict: Verdict) -> ImageRecord | None:
@@ -99,3 +100,14 @@ class Verdicts:
             self._stores.queue.change_visibility(delivery.receipt, milliseconds)
         except LeaseLost:
             return
+
+
+def _told(record: ImageRecord, verdict: Verdict) -> tuple[str, dict[str, object]]:
+    """The event's name, and what the figures want beside."""
+    match verdict:
+        case GivenBack(counted):
+            return "given_back", {"counted": counted}
+        case Processed(_, facts):
+            return record.state.value, {"timings": facts.get("timings")}
+        case _:
+            return record.state.value, {}

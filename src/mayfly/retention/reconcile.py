@@ -63,6 +63,7 @@ class Reconcile:
                 # An erasure that was cut off after it was remembered is finished here.
                 erased += self._metadata.delete(image_id)
         strays = self._objects.strays()
+        self._journal("looked_around", strays=len(strays))
         if orphans or erased or strays:
             self._journal("reconciled", objects=looked, orphans=orphans, erased=erased, strays=len(strays))
         return Reconciled(looked, orphans, erased, len(strays))

@@ -89,7 +89,9 @@ class Sweep:
                     ended = later
             # Also after an empty run: one that was put off, and the pages of early erasures, are made up for.
             self._scrub()
-            return SweepRun(through, keys, self._verified(swept, through))
+            run = SweepRun(through, keys, self._verified(swept, through))
+            self._journal("swept", keys=keys, unverified=len(run.unverified), at=self._clock.now())
+            return run
 
     def _last_believed(self) -> Minute:
         # The instant first, then whether it is believed: asked the other way round, a jump between the two would
@@ -127,6 +129,7 @@ class Sweep:
                 originals=one.objects.originals,
                 renditions=one.objects.renditions,
                 records=one.records.http + one.records.kafka,
+                size=one.objects.size,
                 lag_ms=one.lag_ms,
             )
         return tuple(checked)

@@ -56,6 +56,16 @@ class DataFolder:
     def close(self) -> None:
         self._locks.close()
 
+    def room(self) -> tuple[int, int]:
+        """Bytes free to us, and bytes at all, on the data's file system."""
+        system = os.statvfs(self.path)
+        return system.f_bavail * system.f_frsize, system.f_blocks * system.f_frsize
+
+    def database_bytes(self) -> int:
+        """What the database and its log take on disk."""
+        files = (self.path / "mayfly.db", self.path / "mayfly.db-wal")
+        return sum(file.stat().st_size for file in files if file.exists())
+
     @property
     def _holds_data(self) -> bool:
         return (self.path / "mayfly.db").exists()

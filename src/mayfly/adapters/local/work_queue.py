@@ -8,7 +8,7 @@ from mayfly.adapters.local.database import Database
 from mayfly.model.errors import LeaseLost
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Ms
-from mayfly.model.job import DeadLetter, Delivery, Job, Receipt
+from mayfly.model.job import Backlog, DeadLetter, Delivery, Job, Receipt
 from mayfly.ports.clock import Clock
 
 _LOOK_EVERY = 0.1
@@ -84,6 +84,19 @@ class SqliteWorkQueue:
             lambda connection: connection.execute("SELECT COUNT(*) FROM jobs").fetchone()[0]
         )
         return count
+
+    def backlog(self) -> Backlog:
+        now = self._clock.now()
+        # Each is answered by an index alone.
+        waiting, hidden, dead_letters, oldest = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT (SELECT COUNT(*) FROM jobs WHERE visible_at <= ?1),"
+                " (SELECT COUNT(*) FROM jobs WHERE visible_at > ?1),"
+                " (SELECT COUNT(*) FROM dead_letters), (SELECT MIN(image_id) FROM jobs)",
+                (now,),
+            ).fetchone()
+        )
+        return Backlog(waiting, hidden, dead_letters, ImageId.from_bytes(oldest).birth if oldest else None)
 
     def _any_visible(self) -> bool:
         now = self._clock.now()

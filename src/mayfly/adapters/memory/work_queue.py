@@ -8,7 +8,7 @@ from mayfly.adapters.memory.metadata_store import JobRow, MemoryMetadataStore
 from mayfly.model.errors import LeaseLost
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Ms
-from mayfly.model.job import DeadLetter, Delivery, Receipt
+from mayfly.model.job import Backlog, DeadLetter, Delivery, Receipt
 
 _LOOK_AGAIN_SECONDS = 0.02
 """A new job wakes a waiting receiver; one that becomes visible by the clock does not, so it looks again."""
@@ -52,6 +52,13 @@ class MemoryWorkQueue:
     def depth(self) -> int:
         with self._tables.changed:
             return len(self._tables.jobs)
+
+    def backlog(self) -> Backlog:
+        with self._tables.changed:
+            now, jobs = self._tables.clock.now(), self._tables.jobs
+            waiting = sum(1 for row in jobs.values() if row.visible_at <= now)
+            oldest = min((image_id.birth for image_id in jobs), default=None)
+            return Backlog(waiting, len(jobs) - waiting, len(self._tables.letters), oldest)
 
     def _deliver(self, limit: int, visibility_ms: int) -> list[Delivery]:
         now = self._tables.clock.now()

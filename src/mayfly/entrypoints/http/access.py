@@ -33,6 +33,7 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/sweeps"): _OPERATORS,
     ("POST", "/v1/clock/confirm"): _OPERATORS,
     ("GET", "/v1/limits"): _EVERYONE,
+    ("GET", "/metrics"): _OPERATORS | {Role.AUDITOR},
 }
 """Which role may call which route. A route that is not here is refused to all; a test holds the two together."""
 

@@ -20,16 +20,18 @@ from mayfly.entrypoints.http.errors import (
     tell_internal,
 )
 from mayfly.entrypoints.http.json_bodies import NotJson, on_not_json
+from mayfly.entrypoints.http.meter import Meter
 from mayfly.entrypoints.http.origin import LOOPBACK, Reach
 from mayfly.entrypoints.http.ranges import ResponseCut
 from mayfly.entrypoints.http.stages import Stages
+from mayfly.metrics.http import HttpFigures
 from mayfly.model.errors import InvalidRequest, MayflyError
 
 ROUTERS = (images.router, service.router, console.router)
 """Every route there is, but `/openapi.json`, which is made from them."""
 
 
-def create_app(stages: Stages, reach: Reach = LOOPBACK) -> FastAPI:
+def create_app(stages: Stages, reach: Reach = LOOPBACK, figures: HttpFigures | None = None) -> FastAPI:
     app = FastAPI(
         title="Mayfly",
         version=__version__,
@@ -41,6 +43,8 @@ def create_app(stages: Stages, reach: Reach = LOOPBACK) -> FastAPI:
     app.state.stages = stages
     app.state.reach = reach
     app.add_middleware(Guard, reach=reach)
+    if figures is not None:
+        app.add_middleware(Meter, figures=figures)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(MayflyError, on_mayfly_error)

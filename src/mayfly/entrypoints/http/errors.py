@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from mayfly.journal import journal
 from mayfly.model import errors
 
 PRIVATE: Mapping[str, str] = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 """On every response about an image: nobody between us and the reader may keep a copy."""
+
+ANSWERED_PROBLEM = "mayfly.problem"
+"""Where a request's scope holds the slug of the problem it was answered with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,24 @@ def problem_of(fault: errors.MayflyError) -> Problem:
     return INTERNAL
 
 
-def problem_response(problem: Problem, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+class ProblemResponse(JSONResponse):
+    """Leaves its slug in the request's scope, for whoever counts."""
+
+    def __init__(self, slug: str, content: Mapping[str, Any], status_code: int, headers: Mapping[str, str]) -> None:
+        super().__init__(content, status_code, headers, media_type="application/problem+json")
+        self._slug = slug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ANSWERED_PROBLEM] = self._slug
+        await super().__call__(scope, receive, send)
+
+
+def problem_response(problem: Problem, detail: str, headers: Mapping[str, str] | None = None) -> ProblemResponse:
     extra = {**PRIVATE, **(headers or {})}
     if problem.retry_after is not None:
         extra["Retry-After"] = str(problem.retry_after)
-    return JSONResponse(
+    return ProblemResponse(
+        problem.slug,
         {
             "type": f"/problems/{problem.slug}",
             "title": problem.title,
@@ -78,7 +96,6 @@ def problem_response(problem: Problem, detail: str, headers: Mapping[str, str] |
         },
         status_code=problem.status,
         headers=extra,
-        media_type="application/problem+json",
     )
 
 

@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from mayfly.entrypoints.http.access import authorize
 from mayfly.entrypoints.http.errors import (
@@ -47,6 +47,15 @@ def readyz(stages: TheStages) -> Response:
         return problem_response(STARTING, "what fell due while the server was off is being purged")
     last = stages.readiness.last_sweep_at
     return JSONResponse({"status": "ready", "last_sweep_at": None if last is None else rfc3339(last)})
+
+
+@router.head("/metrics", include_in_schema=False)
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(request: Request, _: Caller, stages: TheStages) -> Response:
+    """Figures for Prometheus."""
+    page, content_type = stages.exposition(request.headers.get("accept", ""))
+    # As it is: given as a media type it would get a second charset.
+    return Response(page, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
 
 @router.head("/v1/limits", include_in_schema=False)

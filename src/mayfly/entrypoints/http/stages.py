@@ -1,6 +1,7 @@
 """What the routes call. Made by the composition root, carried by the application."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -28,6 +29,10 @@ class Readiness:
             self.last_sweep_at = at
             self.starting = False
 
+    def ready(self, clock: Clock) -> bool:
+        """Whether `/readyz` answers 200."""
+        return not self.starting and not clock.held()
+
 
 @dataclass(frozen=True, slots=True)
 class Stages:
@@ -39,6 +44,8 @@ class Stages:
     reconcile: Reconcile
     clock: Clock
     readiness: Readiness
+    exposition: Callable[[str], tuple[bytes, str]]
+    """The figures as a page and its content type, for what `Accept` asks for."""
 
 
 async def stages_of(request: Request) -> Stages:

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from mayfly.entrypoints.http.disposition import file_name_of
+from mayfly.entrypoints.http.errors import problem_of
 from mayfly.entrypoints.http.multipart import (
     MAX_OVERHEAD_BYTES,
     Event,
@@ -20,7 +21,8 @@ from mayfly.entrypoints.http.multipart import (
     is_form,
 )
 from mayfly.intake.receive import Intake, Received, Receiving, Submission
-from mayfly.model.errors import BodyCut, EmptyBody, InvalidRequest, TooLarge
+from mayfly.model.errors import BodyCut, EmptyBody, InvalidRequest, MayflyError, TooLarge
+from mayfly.model.image import Source
 from mayfly.model.instant import Ms
 from mayfly.model.principal import Principal
 from mayfly.model.retention import Retention
@@ -57,6 +59,9 @@ async def receive_upload(request: Request, intake: Intake, principal: Principal,
             async for chunk in body_of(request):
                 upload.feed(chunk)
         return await upload.finish()
+    except MayflyError as fault:
+        intake.journal("refused", source=Source.HTTP, reason=problem_of(fault).slug)
+        raise
     finally:
         await upload.abort()
 
