@@ -27,6 +27,7 @@ from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.work_queue import WorkQueue
 from mayfly.processing.limits import Limits
 from mayfly.processing.process import Processing
+from mayfly.processing.reprocess import Reprocess
 from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores
 from mayfly.queries.find import Find
@@ -89,6 +90,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 find=Find(metadata, keys, vault),
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),
+                reprocess=Reprocess(metadata, queue, keys, settings.renditions, told),
                 sweep=sweep,
                 reconcile=reconcile,
                 clock=clock,

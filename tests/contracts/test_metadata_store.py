@@ -549,6 +549,21 @@ class TestSettling:
         assert second.record.attempts == 2
         assert metadata.settle(second, DONE).reason is None
 
+    def test_success_may_seal_the_personal_fields_anew_and_leaves_them_otherwise(
+        self, hand_over: "Subject[HandOver]", claim: Claim
+    ) -> None:
+        metadata, image_id = hand_over.opened.metadata, claim.record.id
+        assert metadata.settle(claim, replace(DONE, sealed=b"sealed anew")).sealed == b"sealed anew"
+        assert hand_over.reopen().metadata.get(image_id).sealed == b"sealed anew"
+        metadata = hand_over.opened.metadata
+        metadata.reopen(image_id, Job(image_id), frozenset({State.PROCESSED}))
+        assert metadata.settle(metadata.claim(image_id, LEASE), DONE).sealed == b"sealed anew"
+
+    def test_a_rendition_keeps_its_objects_name(self, hand_over: "Subject[HandOver]", claim: Claim) -> None:
+        elsewhere = replace(THUMB, stored_as="b0123")
+        hand_over.opened.metadata.settle(claim, replace(DONE, renditions=(elsewhere, THUMB)))
+        assert hand_over.reopen().metadata.get(claim.record.id).renditions == (elsewhere, THUMB)
+
     def test_what_was_given_back_can_be_claimed_at_once(self, metadata: MetadataStore, claim: Claim) -> None:
         metadata.settle(claim, GivenBack(counted=False))
         assert metadata.claim(claim.record.id, LEASE).record.attempts == 1

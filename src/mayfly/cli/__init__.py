@@ -173,6 +173,25 @@ def get(
 
 
 @app.command()
+def reprocess(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="These; else by filter.")] = None,
+    url: Url = _URL,
+    state: Annotated[str | None, typer.Option(help="processed or failed. [default: both]")] = None,
+    source: Annotated[str | None, typer.Option(help="http or kafka.")] = None,
+    received_from: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Born at or after.")] = None,
+    received_to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Born before.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Process again what failed, and what the recipes in force would make otherwise. Nothing lives longer by it."""
+    from mayfly.cli import client
+    from mayfly.cli.reprocess import reprocess as run_reprocess
+
+    filters = {"state": state, "source": source, "received_from": received_from, "received_to": received_to}
+    client.run(lambda: run_reprocess(url, filters, ids or [], dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
 def sweep(url: Url = _URL, as_json: AsJson = False) -> None:
     """Destroy now what is due, and remove what is orphaned."""
     from mayfly.cli import client

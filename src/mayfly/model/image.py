@@ -28,7 +28,8 @@ class MediaType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """A processed picture made from the original. `size` is its unsealed bytes, `recipe` its recipe's hash."""
+    """A processed picture made from the original. `size` is its unsealed bytes, `recipe` its recipe's hash,
+    `stored_as` its object's name where that is not its own."""
 
     name: str
     media_type: str
@@ -36,16 +37,23 @@ class Rendition:
     width: int
     height: int
     recipe: str
+    stored_as: str | None = None
+
+    @property
+    def object_name(self) -> str:
+        return self.stored_as or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """What may identify someone or a known picture. Stored only as one sealed blob."""
+    """What may identify someone or a known picture. Stored only as one sealed blob. `step_facts` are what steps of the
+    user's own found, by rendition."""
 
     sha256: str
     file_name: str | None = None
     uploader: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    step_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 Facts = Mapping[str, Any]

@@ -42,10 +42,11 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """A run that worked."""
+    """A run that worked. `sealed` takes the place of the record's sealed `Personal`; None leaves it as it is."""
 
     renditions: tuple[Rendition, ...]
     facts: Facts
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

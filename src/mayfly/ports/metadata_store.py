@@ -123,7 +123,8 @@ class MetadataStore(Protocol):
         ...
 
     def settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
-        """End a claim; the record as it stands afterwards. One conditional write.
+        """End a claim; the record as it stands afterwards. One conditional write. Only `Processed` touches renditions,
+        facts and what is sealed.
 
         A lease that ran out still settles, as long as nobody took the image since.
 

@@ -5,10 +5,7 @@ holds nothing. Whatever goes wrong ends in exactly one verdict, or in a lease th
 """
 
 import contextlib
-import hmac
 import threading
-import time
-from collections.abc import Callable, Mapping
 
 from mayfly.model.address import Address
 from mayfly.model.errors import (
@@ -17,7 +14,6 @@ from mayfly.model.errors import (
     Conflict,
     Expired,
     Gone,
-    KeyDestroyed,
     LeaseLost,
     NotFound,
     ObjectMissing,
@@ -25,17 +21,14 @@ from mayfly.model.errors import (
     Unavailable,
     Unopenable,
 )
-from mayfly.model.image import Facts, ImageRecord, Rendition, Source
-from mayfly.model.instant import Week, week_of
-from mayfly.model.job import Delivery, Processed
+from mayfly.model.image import Source
+from mayfly.model.job import Delivery
 from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
 from mayfly.ports.metadata_store import Claim, RejectedVerdict
-from mayfly.processing.sandbox import Outcome, Sandbox
-from mayfly.processing.shared_body import SharedBody
+from mayfly.processing.making import Making
+from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores, Verdicts
-
-_FINGERPRINT_BYTES = 16
 
 
 class Processing:
@@ -51,7 +44,7 @@ class Processing:
         stopping: threading.Event,
     ) -> None:
         self._stores = stores
-        self._sandbox = sandbox
+        self._making = Making(stores, sandbox)
         self._attempts = attempts
         self._lease_ms = lease_ms
         self._journal = journal
@@ -90,7 +83,7 @@ class Processing:
                 self._attempt(claim, delivery)
         except (Gone, NotFound):
             # Purged or erased while it was worked on: whatever was stored since is taken away again.
-            self._remove_renditions(claim.record)
+            self._making.remove_everything(claim.record)
             queue.delete(delivery.receipt)
         except LeaseLost:
             self._journal("lease_lost", image=str(claim.record.id))
@@ -98,11 +91,12 @@ class Processing:
     def _attempt(self, claim: Claim, delivery: Delivery) -> None:
         self._journal("attempt_begun")
         try:
-            self._verdicts.settle(claim, self._produce(claim))
+            settled = self._verdicts.settle(claim, self._making.make(claim.record))
         except Exception as fault:
             self._conclude(claim, delivery, fault)
         else:
             self._stores.queue.delete(delivery.receipt)
+            self._making.remove_what_was_replaced(claim.record, settled)
         finally:
             self._journal("attempt_ended")
 
@@ -131,75 +125,11 @@ class Processing:
     def _reject(self, claim: Claim, delivery: Delivery, reason: str) -> None:
         if self._verdicts.settle_in_the_end(claim, RejectedVerdict(reason)) is None:
             return
-        if claim.record.source is Source.HTTP:
-            # Only Kafka's bytes are kept, for a redrive; over HTTP the caller still has them.
+        if claim.record.source is Source.HTTP and not claim.record.renditions:
+            # Only Kafka's bytes are kept, for a redrive; over HTTP the caller still has them. What was processed
+            # before and fails under changed recipes is nobody's refuse: the caller was told that we have it.
             self._stores.objects.delete(Address.original(claim.record.id))
         self._stores.queue.delete(delivery.receipt)
-
-    def _produce(self, claim: Claim) -> Processed:
-        record, vault = claim.record, self._stores.vault
-        watch = _Stopwatch()
-        queued_ms = self._stores.clock.now() - record.id.birth
-        hashes = {recipe.name: recipe.hash for recipe in self._sandbox.recipes}
-        with self._sandbox.desk(record.size) as body:
-            self._open_into(body, record)
-            watch.lap("open")
-            with self._sandbox.run(body, record.media_type) as outcome:
-                watch.lap("work")
-                renditions = []
-                for picture in outcome.pictures:
-                    writer = vault.create(Address.rendition(record.id, picture.name), replace=True)
-                    try:
-                        writer.write(picture.data)
-                        writer.commit()
-                    finally:
-                        writer.abort()
-                    renditions.append(
-                        Rendition(
-                            picture.name,
-                            picture.media_type,
-                            len(picture.data),
-                            picture.width,
-                            picture.height,
-                            hashes[picture.name],
-                        )
-                    )
-                watch.lap("store")
-                facts = self._facts(outcome, {"queued": float(queued_ms), **watch.laps})
-        return Processed(tuple(renditions), facts)
-
-    def _open_into(self, body: SharedBody, record: ImageRecord) -> None:
-        reader = self._stores.vault.open(Address.original(record.id))
-        try:
-            if reader.size != record.size:
-                raise Unopenable("the original has another size than its record")
-            reader.read_into(body.view[: record.size])
-        finally:
-            reader.close()
-
-    def _facts(self, outcome: Outcome, timings: Mapping[str, float]) -> Facts:
-        laps = {**timings, **outcome.timings}
-        laps.pop("work", None)
-        return {
-            **outcome.facts,
-            "fingerprint": self._fingerprints(outcome.phash),
-            "timings": {f"{name}_ms": round(value, 1) for name, value in laps.items()},
-        }
-
-    def _fingerprints(self, phash: bytes) -> dict[str, str]:
-        """The picture's hash under this week's key and next week's, so that neighbours in time stay comparable.
-
-        HMAC-SHA256, cut to 16 bytes; once a week's key is dead nobody can compute or look up such a value.
-        """
-        keys, current = self._stores.keys, week_of(self._stores.clock.now())
-        found: dict[str, str] = {}
-        for week in (current, Week(current + 1)):
-            try:
-                digest = hmac.digest(keys.week_key(week), phash, "sha256")
-            except KeyDestroyed:
-                continue
-            found[str(week)] = digest[:_FINGERPRINT_BYTES].hex()
-        return found
 
     def _leave_to_the_holder(self, delivery: Delivery) -> None:
         """Somebody holds the lease, or the work is done. A job is dropped only when nothing is left to do."""
@@ -216,21 +146,3 @@ class Processing:
                 queue.bury(delivery.receipt, record.reason or "unknown", record.attempts)
         elif record.state not in (State.PROCESSING, State.RECEIVED):
             queue.delete(delivery.receipt)
-
-    def _remove_renditions(self, record: ImageRecord) -> None:
-        for recipe in self._sandbox.recipes:
-            self._stores.objects.delete(Address.rendition(record.id, recipe.name))
-
-
-class _Stopwatch:
-    """Milliseconds between laps, by name."""
-
-    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
-        self._now = now
-        self._last = now()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        moment = self._now()
-        self.laps[name] = (moment - self._last) * 1_000
-        self._last = moment

@@ -46,10 +46,18 @@ class Open:
             Expired, Erased: the image is gone.
             NotFound: no such image, or it has no rendition of that name (yet).
         """
+        try:
+            return self._rendition(image_id, name)
+        except ObjectMissing:
+            # A reprocess replaced it between our two looks: the record names another object by now.
+            return self._rendition(image_id, name)
+
+    def _rendition(self, image_id: ImageId, name: str) -> Opened:
         self._vault.refuse_gone(image_id)
         record = self._metadata.get(image_id)
         for rendition in record.renditions:
             if rendition.name == name:
-                return Opened(rendition.media_type, self._vault.open(Address.rendition(image_id, name)))
+                reader = self._vault.open(Address.rendition(image_id, rendition.object_name))
+                return Opened(rendition.media_type, reader)
         made = ", ".join(rendition.name for rendition in record.renditions) or "none"
         raise NotFound(f"the image is {record.state} and has no rendition of that name; it has: {made}")

@@ -102,6 +102,6 @@ def _unnamed(found: StoredObject, record: ImageRecord) -> bool:
     if found.unfinished:
         return True
     if found.address.kind is Kind.ORIGINAL:
-        # The bytes of an HTTP image that decoding rejected are not kept.
-        return record.state is State.REJECTED and record.source is Source.HTTP
-    return all(found.address.name != rendition.name for rendition in record.renditions)
+        # The bytes of an HTTP image that decoding rejected are not kept, unless it had been processed before.
+        return record.state is State.REJECTED and record.source is Source.HTTP and not record.renditions
+    return all(found.address.name != rendition.object_name for rendition in record.renditions)

@@ -7,10 +7,10 @@ from mayfly.model.instant import Ms
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 
-SEALED = {"sha256", "file_name", "uploader", "receipt"}
+SEALED = {"sha256", "file_name", "uploader", "personal_facts", "receipt"}
 IMAGE = {
     *("id", "state", "source", "media_type", "bytes", "sha256", "received_at", "expires_at", "attempts", "reason"),
-    *("file_name", "uploader", "labels", "renditions", "facts", "receipt"),
+    *("file_name", "uploader", "labels", "personal_facts", "renditions", "facts", "receipt"),
 }
 
 RECORD = ImageRecord(
@@ -25,7 +25,13 @@ RECORD = ImageRecord(
     renditions=(Rendition("thumb", "image/webp", 512, 256, 192, "recipe"),),
     facts={"width": 1_600},
 )
-PERSONAL = Personal(sha256="ab" * 32, file_name="ada.jpg", uploader="local", labels={"customer": "Ada"})
+PERSONAL = Personal(
+    sha256="ab" * 32,
+    file_name="ada.jpg",
+    uploader="local",
+    labels={"customer": "Ada"},
+    step_facts={"thumb": {"plate": "M-AY 1"}},
+)
 
 
 def test_an_image_has_the_fields_of_the_interface() -> None:
@@ -46,6 +52,7 @@ def test_one_image_carries_its_personal_fields_too() -> None:
         "sha256": "ab" * 32,
         "file_name": "ada.jpg",
         "uploader": "local",
+        "personal_facts": {"thumb": {"plate": "M-AY 1"}},
         "receipt": None,
     }
     assert image["labels"] == {"site": "north", "customer": "Ada"}

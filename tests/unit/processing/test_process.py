@@ -1,11 +1,7 @@
 """Each way in which processing one image can end."""
 
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
@@ -20,90 +16,13 @@ from mayfly.model.errors import (
     WorkerDied,
     WorkerOverdue,
 )
-from mayfly.model.identity import ImageId
-from mayfly.model.image import ImageRecord, Source
+from mayfly.model.image import Source
 from mayfly.model.instant import MINUTE, SECOND, Ms
 from mayfly.model.job import Job
 from mayfly.model.lifecycle import State
-from mayfly.ports.metadata_store import MetadataStore
-from mayfly.ports.object_store import ObjectStore
-from mayfly.ports.work_queue import WorkQueue
-from mayfly.processing.process import Processing
-from mayfly.processing.sandbox import Sandbox
-from mayfly.processing.shared_body import SharedBody
-from mayfly.processing.verdicts import Stores
 from mayfly.retention.erase import Erasure
-from mayfly.vault.vault import Vault
-from support.house import Crash, Failing, House
-
-ATTEMPTS = 3
-LEASE_MS = 60 * SECOND
-PICTURES = {"thumb": b"a thumb", "large": b"a large one"}
-
-Meanwhile = Callable[[], object]
-
-
-class FakeSandbox:
-    """A sandbox without a process: what it is given it tells, `faults` it raises one a run, and `meanwhile` happens
-    while it works."""
-
-    def __init__(self, *faults: MayflyError) -> None:
-        self.faults = list(faults)
-        self.bodies: list[bytes] = []
-        self.recipes = tuple(SimpleNamespace(name=name, hash="hash") for name in PICTURES)
-        self.meanwhile: Meanwhile = lambda: None
-
-    def desk(self, size: int) -> SharedBody:
-        return SharedBody.create(size)
-
-    def run(self, body: SharedBody, media_type: str) -> Any:
-        self.bodies.append(bytes(body.view[: body.size]))
-        self.meanwhile()
-        if self.faults:
-            raise self.faults.pop(0)
-        pictures = [
-            SimpleNamespace(name=name, media_type="image/webp", width=2, height=1, data=memoryview(data))
-            for name, data in PICTURES.items()
-        ]
-        outcome = SimpleNamespace(pictures=pictures, facts={"frames": 1}, phash=bytes(8), timings={"decode": 1.0})
-        return nullcontext(outcome)
-
-
-class Workshop(House):
-    """A house with processing in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sandbox = FakeSandbox()
-        self.stopping = threading.Event()
-
-    def processing(self, metadata: object = None, queue: object = None, objects: object = None) -> Processing:
-        store = cast("ObjectStore", objects or self.objects)
-        stores = Stores(
-            Vault(store, self.keys, self.clock),
-            store,
-            cast("MetadataStore", metadata or self.metadata),
-            cast("WorkQueue", queue or self.queue),
-            self.keys,
-            self.clock,
-        )
-        sandbox = cast("Sandbox", self.sandbox)
-        return Processing(stores, sandbox, ATTEMPTS, LEASE_MS, self.told, self.stopping)
-
-    def run(self, **instead: object) -> bool:
-        return self.processing(**instead).run_once(0)
-
-    def ending(self, image_id: ImageId) -> tuple[State, int, str | None]:
-        record: ImageRecord = self.metadata.get(image_id)
-        return record.state, record.attempts, record.reason
-
-    def buried(self) -> list[tuple[ImageId, str, int]]:
-        return [(letter.job.image_id, letter.reason, letter.attempts) for letter in self.queue.dead_letters(10)]
-
-    def all_of(self, image_id: ImageId) -> set[str]:
-        return {Address.original(image_id).file_name} | {
-            Address.rendition(image_id, name).file_name for name in PICTURES
-        }
+from support.house import Crash, Failing
+from support.workshop import ATTEMPTS, LEASE_MS, Workshop
 
 
 @pytest.fixture

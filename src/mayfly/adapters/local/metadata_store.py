@@ -274,9 +274,9 @@ def _find(connection: sqlite3.Connection, image_id: ImageId) -> ImageRecord | No
 
 def _settled(verdict: Verdict) -> tuple[str, tuple[object, ...]]:
     match verdict:
-        case Processed(renditions, facts):
-            assignments = "state = 'processed', reason = NULL, renditions = ?, facts = ?"
-            return assignments, (renditions_json(renditions), json.dumps(facts))
+        case Processed(renditions, facts, sealed):
+            assignments = "state = 'processed', reason = NULL, renditions = ?, facts = ?, sealed = COALESCE(?, sealed)"
+            return assignments, (renditions_json(renditions), json.dumps(facts), sealed)
         case Failed(reason):
             return "state = 'failed', reason = ?", (reason,)
         case RejectedVerdict(reason):

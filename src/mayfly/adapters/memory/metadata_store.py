@@ -241,9 +241,10 @@ class MemoryMetadataStore:
 def _settled(record: ImageRecord, verdict: Verdict) -> ImageRecord:
     match verdict:
         case Processed():
-            return replace(
+            done = replace(
                 record, state=State.PROCESSED, renditions=verdict.renditions, facts=verdict.facts, reason=None
             )
+            return done if verdict.sealed is None else replace(done, sealed=verdict.sealed)
         case Failed():
             return replace(record, state=State.FAILED, reason=verdict.reason)
         case RejectedVerdict():

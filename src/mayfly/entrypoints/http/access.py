@@ -30,6 +30,7 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("GET", "/v1/images/{image_id}/renditions/{name}"): _READERS | {Role.SCIENTIST},
     ("DELETE", "/v1/images/{image_id}"): _OPERATORS,
     ("POST", "/v1/images/{image_id}/retry"): _OPERATORS,
+    ("POST", "/v1/reprocess"): _OPERATORS,
     ("POST", "/v1/sweeps"): _OPERATORS,
     ("POST", "/v1/clock/confirm"): _OPERATORS,
     ("GET", "/v1/limits"): _EVERYONE,

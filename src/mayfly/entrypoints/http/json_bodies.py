@@ -1,10 +1,21 @@
 """JSON alone, where a page elsewhere must not be able to post: browsers send forms, plain text and nothing at all
 across sites without asking; JSON they do not."""
 
+import json
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mayfly.entrypoints.http.errors import MEDIA_TYPE, problem_response
+from mayfly.entrypoints.http.upload import body_of
+from mayfly.model.errors import InvalidRequest
+
+LARGEST_BYTES = 16 * 1024
+"""The longest JSON body that is read."""
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class NotJson(Exception):
@@ -22,6 +33,30 @@ def json_or_nothing(request: Request) -> None:
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     if has_body or _kind_of(request):
         json_only(request)
+
+
+async def json_body(request: Request, shape: type[Shape]) -> Shape:
+    """The body, as JSON of that shape.
+
+    Raises:
+        NotJson: the request does not say that it is JSON.
+        InvalidRequest: it is none, or too long, or of another shape.
+        BodyCut: it ended early.
+    """
+    json_only(request)
+    body = bytearray()
+    async for chunk in body_of(request):
+        body += chunk
+        if len(body) > LARGEST_BYTES:
+            raise InvalidRequest(f"the body is longer than {LARGEST_BYTES} bytes")
+    try:
+        return shape.model_validate(json.loads(body))
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:80] or "the body"
+        raise InvalidRequest(f"{where}: {first['msg']}") from None
+    except (ValueError, RecursionError):
+        raise InvalidRequest("the body does not read as JSON") from None
 
 
 async def on_not_json(_: Request, __: Exception) -> Response:

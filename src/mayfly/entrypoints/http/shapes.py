@@ -41,6 +41,9 @@ class ImageOut(ImageListed):
     sha256: str
     file_name: str | None
     uploader: str | None
+    personal_facts: Mapping[str, Mapping[str, Any]] = Field(
+        description="What steps of your own found, by rendition, unless they declare it as facts."
+    )
     receipt: None = Field(default=None, description="Comes with signed receipts.")
 
 
@@ -73,6 +76,15 @@ class SweepRunOut(BaseModel):
     orphans: int
 
 
+class ReprocessOut(BaseModel):
+    """What one call did. `outdated` of the `examined` would come out otherwise; of those, `reopened` were."""
+
+    examined: int
+    outdated: int
+    reopened: int
+    next_cursor: str | None = Field(description="Go on with it; null: that was the end.")
+
+
 def listed(record: ImageRecord) -> ImageListed:
     return ImageListed(**_common(record))
 
@@ -85,6 +97,7 @@ def image_out(record: ImageRecord, personal: Personal) -> ImageOut:
         sha256=personal.sha256,
         file_name=personal.file_name,
         uploader=personal.uploader,
+        personal_facts=personal.step_facts,
     )
 
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from mayfly.intake.receive import Intake
 from mayfly.model.instant import Ms
 from mayfly.ports.clock import Clock
+from mayfly.processing.reprocess import Reprocess
 from mayfly.queries.find import Find
 from mayfly.queries.open import Open
 from mayfly.retention.erase import Erasure
@@ -40,6 +41,7 @@ class Stages:
     find: Find
     open: Open
     erasure: Erasure
+    reprocess: Reprocess
     sweep: Sweep
     reconcile: Reconcile
     clock: Clock
