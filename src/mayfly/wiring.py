@@ -10,6 +10,7 @@ from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.data_folder import DataFolder
 from mayfly.adapters.local.database import Database
 from mayfly.adapters.local.durable import opening
+from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
@@ -67,6 +68,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         told = metrics.counting(journal)
         metadata = SqliteMetadataStore(database, clock)
         queue = SqliteWorkQueue(database, clock)
+        events = SqliteEventLog(database)
         vault = Vault(objects, keys, clock)
 
         intake = Intake(vault, objects, metadata, keys, clock, _intake_limits(settings), told)
@@ -97,7 +99,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 readiness=readiness,
                 exposition=metrics.exposition,
             ),
-            scheduler=Scheduler(clock, keys, sweep, reconcile, readiness.swept, told),
+            scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
             workers=WorkerPool(settings.workers, make_sandbox, make_processing, told),
             metadata=metadata,
             metrics=metrics,

@@ -16,6 +16,7 @@ LONGEST_FUNCTION = 60
 
 FACTORIES = {
     "clock": "CLOCKS",
+    "event_log": "EVENT_LOGS",
     "key_store": "KEY_STORES",
     "metadata_store": "HAND_OVERS",
     "object_store": "OBJECT_STORES",

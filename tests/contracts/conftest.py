@@ -19,11 +19,13 @@ import pytest
 
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.database import Database
+from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.adapters.memory.clock import ManualClock
+from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
@@ -35,6 +37,7 @@ from mayfly.model.instant import MINUTE, Ms
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from mayfly.ports.clock import Clock
+from mayfly.ports.event_log import EventLog
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
@@ -65,6 +68,14 @@ class HandOver:
 
     metadata: MetadataStore
     queue: WorkQueue
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """The store that tells, and the log that is read."""
+
+    metadata: MetadataStore
+    log: EventLog
 
 
 @dataclass(frozen=True)
@@ -134,6 +145,26 @@ def local_hand_over(folder: Path, clock: Clock) -> Iterator[Subject[HandOver]]:
 
 
 @contextmanager
+def memory_events(folder: Path, clock: Clock) -> Iterator[Subject[Outbox]]:
+    metadata = MemoryMetadataStore(clock)
+    yield Subject(Outbox(metadata, MemoryEventLog(metadata)), the_same)
+
+
+@contextmanager
+def local_events(folder: Path, clock: Clock) -> Iterator[Subject[Outbox]]:
+    databases: list[Database] = []
+
+    def open_again(_: Outbox | None) -> Outbox:
+        for database in databases:
+            database.close()
+        databases[:] = [Database(folder / "mayfly.db")]
+        return Outbox(SqliteMetadataStore(databases[0], clock), SqliteEventLog(databases[0]))
+
+    yield Subject(open_again(None), open_again)
+    databases[0].close()
+
+
+@contextmanager
 def local_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
     stores: list[SlotKeyStore] = []
 
@@ -175,6 +206,10 @@ OBJECT_STORES: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[
 HAND_OVERS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[HandOver]]]] = {
     "memory": memory_hand_over,
     "local": local_hand_over,
+}
+EVENT_LOGS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Outbox]]]] = {
+    "memory": memory_events,
+    "local": local_events,
 }
 KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
     "memory": memory_keys,
@@ -245,6 +280,12 @@ def metadata(hand_over: Subject[HandOver]) -> MetadataStore:
 @pytest.fixture
 def queue(hand_over: Subject[HandOver]) -> WorkQueue:
     return hand_over.opened.queue
+
+
+@pytest.fixture(params=EVENT_LOGS)
+def outbox(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Subject[Outbox]]:
+    with EVENT_LOGS[request.param](tmp_path, clock) as subject:
+        yield subject
 
 
 @pytest.fixture

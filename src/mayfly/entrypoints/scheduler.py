@@ -1,4 +1,5 @@
-"""The scheduler: ticks the clock, sweeps at the end of each minute, makes keys ahead, reconciles by the hour.
+"""The scheduler: ticks the clock, sweeps at the end of each minute, makes keys ahead, trims the events, reconciles by
+the hour.
 
 Two threads: a reconcile looks at everything that lives and may take its time, a sweep may not wait for it.
 """
@@ -11,6 +12,7 @@ from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_of, week
 from mayfly.model.journal import Journal
 from mayfly.model.retention import LONGEST_MINUTES
 from mayfly.ports.clock import Clock
+from mayfly.ports.event_log import KEPT_MS, EventLog
 from mayfly.ports.key_store import KeyStore
 from mayfly.retention.reconcile import Reconcile
 from mayfly.retention.sweep import Sweep
@@ -21,6 +23,7 @@ _LOOK_EVERY = 0.25
 _TICK_EVERY = 5_000
 _RETRY_EVERY = 5_000
 _RECONCILE_EVERY = 60 * MINUTE
+_TRIM_EVERY = 10 * MINUTE
 
 _MADE_AHEAD = 60
 """Minutes beyond the longest life for which keys are made: so long may a sweep take before an upload has to wait."""
@@ -35,6 +38,7 @@ class Scheduler:
         keys: KeyStore,
         sweep: Sweep,
         reconcile: Reconcile,
+        events: EventLog,
         told: Callable[[Ms], None],
         journal: Journal,
     ) -> None:
@@ -42,6 +46,7 @@ class Scheduler:
         self._keys = keys
         self._sweep = sweep
         self._reconcile = reconcile
+        self._events = events
         self._told = told
         self._journal = journal
         self._stopping = threading.Event()
@@ -53,6 +58,7 @@ class Scheduler:
         self._retry_at: Ms | None = None
         self._ticked_at: Ms | None = None
         self._reconciled_at: Ms | None = None
+        self._trimmed_at: Ms | None = None
         self._held = False
 
     def start(self) -> None:
@@ -84,6 +90,9 @@ class Scheduler:
             clean = self._sweep_now(now)
             if (made or self._make_keys(now)) and clean:
                 self._told(self._clock.now())
+        if self._trimmed_at is None or now - self._trimmed_at >= _TRIM_EVERY:
+            self._trimmed_at = now
+            self._events.trim(Ms(now - KEPT_MS))
 
     def look_around(self) -> None:
         """Reconcile, if it is time and nothing due is left for the sweep."""

@@ -2,6 +2,10 @@
 
 Every write that concerns a live image is conditional on `now < expires_at` by the store's own clock, in the same
 atomic step: that is the fence. A late worker can change nothing, and nothing purged comes back.
+
+Whoever writes a change of state writes its event in the same step (see `ports.event_log`): `admit` (received, or
+what else the record says), `settle` (processed, failed, rejected; an attempt given back is no event), `reopen`
+(received), `delete` and `purge` (purged). A purge whose event finds no room on a full disk is made without it.
 """
 
 from dataclasses import dataclass

@@ -239,6 +239,31 @@ def test_an_id_left_in_the_database_s_free_bytes_is_found(data: Path) -> None:
     assert "its id is still in the bytes of mayfly.db" in checker.file_faults(data, IMAGE)[0]
 
 
+def tell(data: Path, *more: str) -> None:
+    """Leave an event of its death, in a log with these columns beside."""
+    columns = ["sequence INTEGER PRIMARY KEY", "image_id", "state", "reason", "at", "source", "renditions", *more]
+    with sqlite3.connect(data / "mayfly.db") as database:
+        database.execute(f"CREATE TABLE events ({', '.join(columns)})")
+        row = (UUID(IMAGE).bytes, "purged", None, 7, "http", "[]")
+        database.execute(
+            "INSERT INTO events (image_id, state, reason, at, source, renditions) VALUES (?, ?, ?, ?, ?, ?)", row
+        )
+    database.close()
+
+
+def test_an_event_may_tell_of_its_death(data: Path) -> None:
+    sealed = purge(data)
+    tell(data)
+    assert checker.file_faults(data, IMAGE, sealed) == []
+    assert checker.row_faults(data, IMAGE) == []
+
+
+def test_an_event_that_could_hold_more_is_found(data: Path) -> None:
+    purge(data)
+    tell(data, "file_name")
+    assert "a row of events" in checker.row_faults(data, IMAGE)[0]
+
+
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     folder = tmp_path / "keys"

@@ -1,28 +1,20 @@
 """Records in SQLite. Each conditional write is one transaction of the database's own thread (see `database`)."""
 
-import json
 import secrets
 import sqlite3
 
 from mayfly.adapters.local.database import Database
-from mayfly.adapters.local.rows import COLUMNS, insert_record, record_of, renditions_json
+from mayfly.adapters.local.outbox import purging_and_telling, tell, tell_purged
+from mayfly.adapters.local.rows import COLUMNS, find_record, insert_record, record_of, settled
 from mayfly.model.errors import AlreadyExists, Conflict, Expired, InFlight, LeaseLost, NotFound
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import Minute, Ms
-from mayfly.model.job import Job, LeaseToken, Processed
+from mayfly.model.job import Job, LeaseToken
 from mayfly.model.lifecycle import State
 from mayfly.model.listing import Filter, Page
 from mayfly.ports.clock import Clock
-from mayfly.ports.metadata_store import (
-    Claim,
-    Failed,
-    GivenBack,
-    RecordsRemoved,
-    RejectedVerdict,
-    Reservation,
-    Verdict,
-)
+from mayfly.ports.metadata_store import Claim, GivenBack, RecordsRemoved, Reservation, Verdict
 
 _PURGED_AT_ONCE = 500
 """Rows a purge deletes in one transaction, so that the pages it needs on a full disk fit the reserve."""
@@ -68,6 +60,7 @@ class SqliteMetadataStore:
                 insert_record(connection, record)
             except sqlite3.IntegrityError:
                 raise AlreadyExists("this image is recorded already") from None
+            tell(connection, record, self._clock.now())
             if job is not None:
                 self._add_job(connection, job)
             if reservation is not None:
@@ -82,7 +75,7 @@ class SqliteMetadataStore:
 
     def get(self, image_id: ImageId) -> ImageRecord:
         self._refuse_due(image_id)
-        record = self._database.read(lambda connection: _find(connection, image_id))
+        record = self._database.read(lambda connection: find_record(connection, image_id))
         if record is None:
             raise NotFound("no such image")
         return record
@@ -122,7 +115,7 @@ class SqliteMetadataStore:
                 " WHERE id = ? AND (state = 'received' OR (state = 'processing' AND lease_until <= ?))",
                 (token, lease_until, image_id.raw, now),
             ).rowcount
-            record = _find(connection, image_id)
+            record = find_record(connection, image_id)
             if record is None:
                 raise NotFound("no such image")
             if not taken:
@@ -133,7 +126,7 @@ class SqliteMetadataStore:
 
     def settle(self, claim: Claim, verdict: Verdict) -> ImageRecord:
         image_id = claim.record.id
-        assignments, values = _settled(verdict)
+        assignments, values = settled(verdict)
 
         def work(connection: sqlite3.Connection) -> ImageRecord:
             self._refuse_due(image_id)
@@ -143,11 +136,13 @@ class SqliteMetadataStore:
                 " WHERE id = ? AND state = 'processing' AND lease_token = ?",
                 (*values, image_id.raw, claim.token),
             ).rowcount
-            record = _find(connection, image_id)
+            record = find_record(connection, image_id)
             if record is None:
                 raise NotFound("no such image")
             if not changed:
                 raise LeaseLost("the lease ran out and the image is somebody else's by now")
+            if not isinstance(verdict, GivenBack):
+                tell(connection, record, self._clock.now())
             return record
 
         return self._database.write(work)
@@ -155,7 +150,7 @@ class SqliteMetadataStore:
     def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
         def work(connection: sqlite3.Connection) -> ImageRecord:
             self._refuse_due(image_id)
-            record = _find(connection, image_id)
+            record = find_record(connection, image_id)
             if record is None:
                 raise NotFound("no such image")
             if record.state not in origins:
@@ -166,8 +161,9 @@ class SqliteMetadataStore:
             )
             connection.execute("DELETE FROM dead_letters WHERE image_id = ?", (image_id.raw,))
             self._add_job(connection, job)
-            reopened = _find(connection, image_id)
+            reopened = find_record(connection, image_id)
             assert reopened is not None
+            tell(connection, reopened, self._clock.now())
             return reopened
 
         return self._database.write(work)
@@ -190,12 +186,17 @@ class SqliteMetadataStore:
         return self._database.purging(work)
 
     def delete(self, image_id: ImageId) -> bool:
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: sqlite3.Connection, telling: bool) -> bool:
             connection.execute("DELETE FROM jobs WHERE image_id = ?", (image_id.raw,))
             connection.execute("DELETE FROM dead_letters WHERE image_id = ?", (image_id.raw,))
-            return connection.execute("DELETE FROM images WHERE id = ?", (image_id.raw,)).rowcount > 0
+            removed = connection.execute(
+                "DELETE FROM images WHERE id = ? RETURNING id, source", (image_id.raw,)
+            ).fetchall()
+            if telling:
+                tell_purged(connection, removed, self._clock.now())
+            return bool(removed)
 
-        return self._database.purging(work)
+        return purging_and_telling(self._database, work)
 
     def due_minutes(self, through: Minute) -> list[Minute]:
         def work(connection: sqlite3.Connection) -> list[Minute]:
@@ -221,11 +222,14 @@ class SqliteMetadataStore:
         return [record_of(row) for row in rows]
 
     def purge(self, minute: Minute) -> RecordsRemoved:
-        def some_images(connection: sqlite3.Connection) -> list[tuple[str]]:
-            return connection.execute(
-                "DELETE FROM images WHERE id IN (SELECT id FROM images WHERE minute = ? LIMIT ?) RETURNING source",
+        def some_images(connection: sqlite3.Connection, telling: bool) -> list[tuple[bytes, str]]:
+            removed = connection.execute(
+                "DELETE FROM images WHERE id IN (SELECT id FROM images WHERE minute = ? LIMIT ?) RETURNING id, source",
                 (minute, _PURGED_AT_ONCE),
             ).fetchall()
+            if telling:
+                tell_purged(connection, removed, self._clock.now())
+            return removed
 
         def the_rest(connection: sqlite3.Connection) -> int:
             connection.execute("DELETE FROM dead_letters WHERE minute = ?", (minute,))
@@ -234,8 +238,8 @@ class SqliteMetadataStore:
 
         jobs = self._database.purging(the_rest)
         counts = dict.fromkeys(Source, 0)
-        while removed := self._database.purging(some_images):
-            for (source,) in removed:
+        while removed := purging_and_telling(self._database, some_images):
+            for _, source in removed:
                 counts[Source(source)] += 1
         return RecordsRemoved(counts[Source.HTTP], counts[Source.KAFKA], jobs)
 
@@ -262,24 +266,3 @@ class SqliteMetadataStore:
             " VALUES (?, ?, ?, ?, 0, NULL)",
             (job.image_id.raw, job.image_id.expiry_minute, job.image_id.expires_at, self._clock.now()),
         )
-
-
-def _find(connection: sqlite3.Connection, image_id: ImageId) -> ImageRecord | None:
-    row = connection.execute(
-        f"SELECT {COLUMNS} FROM images WHERE id = ?",  # noqa: S608 - a fixed list of columns
-        (image_id.raw,),
-    ).fetchone()
-    return None if row is None else record_of(row)
-
-
-def _settled(verdict: Verdict) -> tuple[str, tuple[object, ...]]:
-    match verdict:
-        case Processed(renditions, facts, sealed):
-            assignments = "state = 'processed', reason = NULL, renditions = ?, facts = ?, sealed = COALESCE(?, sealed)"
-            return assignments, (renditions_json(renditions), json.dumps(facts), sealed)
-        case Failed(reason):
-            return "state = 'failed', reason = ?", (reason,)
-        case RejectedVerdict(reason):
-            return "state = 'rejected', reason = ?", (reason,)
-        case GivenBack(counted, reason):
-            return "state = 'received', reason = ?, attempts = attempts - ?", (reason, 0 if counted else 1)

@@ -7,7 +7,9 @@ from typing import Any
 
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Rendition, Source
+from mayfly.model.job import Processed
 from mayfly.model.lifecycle import State
+from mayfly.ports.metadata_store import Failed, GivenBack, RejectedVerdict, Verdict
 
 COLUMNS = "id, state, source, media_type, size, sealed, labels, attempts, reason, renditions, facts"
 
@@ -54,3 +56,25 @@ def insert_record(connection: sqlite3.Connection, record: ImageRecord) -> None:
 
 def renditions_json(renditions: tuple[Rendition, ...]) -> str:
     return json.dumps([asdict(rendition) for rendition in renditions])
+
+
+def find_record(connection: sqlite3.Connection, image_id: ImageId) -> ImageRecord | None:
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM images WHERE id = ?",  # noqa: S608 - a fixed list of columns
+        (image_id.raw,),
+    ).fetchone()
+    return None if row is None else record_of(row)
+
+
+def settled(verdict: Verdict) -> tuple[str, tuple[object, ...]]:
+    """A verdict as assignments, which are fixed texts, and their values."""
+    match verdict:
+        case Processed(renditions, facts, sealed):
+            assignments = "state = 'processed', reason = NULL, renditions = ?, facts = ?, sealed = COALESCE(?, sealed)"
+            return assignments, (renditions_json(renditions), json.dumps(facts), sealed)
+        case Failed(reason):
+            return "state = 'failed', reason = ?", (reason,)
+        case RejectedVerdict(reason):
+            return "state = 'rejected', reason = ?", (reason,)
+        case GivenBack(counted, reason):
+            return "state = 'received', reason = ?, attempts = attempts - ?", (reason, 0 if counted else 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from mayfly.model.errors import AlreadyExists, Conflict, Expired, InFlight, LeaseLost, NotFound
+from mayfly.model.event import TOLD, Event, event_of
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import Minute, Ms
@@ -48,7 +49,7 @@ class ReservationRow:
 
 class Tables:
     """What the metadata store and the work queue share. Touch it only while holding `changed`, which is notified
-    whenever a job may have become visible."""
+    whenever a job may have become visible, and whenever an event was told."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -58,6 +59,15 @@ class Tables:
         self.jobs: dict[ImageId, JobRow] = {}
         self.letters: dict[ImageId, DeadLetter] = {}
         self.reservations: dict[bytes, ReservationRow] = {}
+        self.events: list[Event] = []
+        self.told = 0
+
+    def tell(self, record: ImageRecord) -> None:
+        """The record came to its state. A state that nobody is told of is passed over."""
+        if record.state in TOLD:
+            self.told += 1
+            self.events.append(event_of(self.told, record, self.clock.now()))
+            self.changed.notify_all()
 
     def refuse_due(self, image_id: ImageId) -> None:
         if self.clock.now() >= image_id.expires_at:
@@ -78,8 +88,9 @@ class Tables:
     def remove(self, image_id: ImageId) -> None:
         self.jobs.pop(image_id, None)
         self.letters.pop(image_id, None)
-        if self.images.pop(image_id, None):
+        if row := self.images.pop(image_id, None):
             del self.order[bisect_left(self.order, image_id)]
+            self.tell(replace(row.record, state=State.PURGED, reason=None, renditions=()))
 
 
 class MemoryMetadataStore:
@@ -118,6 +129,7 @@ class MemoryMetadataStore:
                 self.tables.reservations[reservation.key].kept = True
             self.tables.images[record.id] = ImageRow(record)
             insort(self.tables.order, record.id)
+            self.tables.tell(record)
             if job is not None:
                 self.tables.hand_over(job)
 
@@ -149,6 +161,8 @@ class MemoryMetadataStore:
             if row.token != claim.token:
                 raise LeaseLost(f"the claim of image {claim.record.id} belongs to somebody else by now")
             row.record, row.token, row.lease_until = _settled(row.record, verdict), None, None
+            if not isinstance(verdict, GivenBack):
+                self.tables.tell(row.record)
             return row.record
 
     def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
@@ -158,6 +172,7 @@ class MemoryMetadataStore:
                 raise Conflict(f"image {image_id} is {row.record.state}; it cannot begin anew from there")
             row.record = replace(row.record, state=State.RECEIVED, attempts=0, reason=None)
             row.token, row.lease_until = None, None
+            self.tables.tell(row.record)
             self.tables.hand_over(job)
             return row.record
 
