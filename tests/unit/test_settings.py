@@ -110,13 +110,13 @@ def test_a_fault_in_a_recipe_is_told_with_its_own_line() -> None:
 steps = [
   "orient",
   {resize = {width = -3, height = 4, mode = "fit"}},
-  "blur",
+  "smear",
   {encode = {format = "webp"}},
 ]
 """
-    width, blur = faults(toml)
+    width, smear = faults(toml)
     assert width.startswith("mayfly.toml:5: renditions.thumb.steps[1].resize.width: ")
-    assert blur.startswith("mayfly.toml:6: renditions.thumb.steps[2]: ")
+    assert smear.startswith("mayfly.toml:6: renditions.thumb.steps[2]: ")
 
 
 def test_a_fault_in_a_table_from_the_environment_names_its_path() -> None:

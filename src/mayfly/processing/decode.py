@@ -146,7 +146,12 @@ def _integer(image: Any, field: str, default: int) -> int:
     return int(image.get(field)) if image.get_typeof(field) else default
 
 
+def says_out_of_memory(message: str) -> bool:
+    """Whether an error of libvips means that memory ran out."""
+    return _OUT_OF_MEMORY.search(message) is not None
+
+
 def _fault(message: str) -> Exception:
-    if _OUT_OF_MEMORY.search(message):
+    if says_out_of_memory(message):
         return MemoryError()
     return Rejected("truncated" if _CUT.search(message) else "corrupt")

@@ -20,12 +20,12 @@ import pyvips
 
 from mayfly.model.errors import AttemptFailed
 from mayfly.model.image import MediaType
-from mayfly.processing.decode import Original, read_header
+from mayfly.processing.decode import Original, read_header, says_out_of_memory
 from mayfly.processing.facts import MEASURED_AT, Findings, measure
 from mayfly.processing.limits import Limits
 from mayfly.processing.picture import Picture, Size, swap_if
 from mayfly.processing.stage import Stage
-from mayfly.processing.steps import Orient, Resize, Step
+from mayfly.processing.steps import POINTWISE, Orient, Resize, Step
 from mayfly.processing.steps.resize import scale_to
 
 _FACTS: tuple[Step, ...] = (Orient(), MEASURED_AT)
@@ -75,7 +75,7 @@ def process(
 
     Raises:
     Rejected: the image is at fault; the reason is a slug.
-    AttemptFailed: a rendition cannot be written in its format; the reason is a slug.
+    AttemptFailed: a rendition would be too large, or cannot be written in its format; the reason is a slug.
     MemoryError: it does not fit into this process's memory.
     """
     watch = Stopwatch(("decode", "resize", "encode", "facts"))
@@ -88,6 +88,7 @@ def process(
         original = read_header(data, media_type, limits)
         wants.sort(key=lambda want: reach(want[1], original.size, original.orientation), reverse=True)
         picture = original.picture(reach(wants[0][1], original.size, original.orientation))
+        picture = replace(picture, most=limits.pixels)
     if all(isinstance(next(iter(steps), None), Orient) for _, steps in wants):
         with watch.stage("resize"):
             picture = Orient().apply(picture)
@@ -119,20 +120,25 @@ def _without_slack(steps: tuple[Step, ...], media_type: MediaType) -> tuple[Step
 
 def reach(steps: Sequence[Step], size: Size, orientation: int) -> Size:
     """How many pixels of a picture the steps can make use of. A recipe that begins by shrinking needs no more than it
-    shrinks to; any other verb before that needs all of them. In the coordinates of `size`, not yet upright."""
+    shrinks to; a verb before that which is not pointwise needs all of them. In the coordinates of `size`, not yet
+    upright, and of its proportions: so of any two, one has no fewer pixels along either side."""
     turned = False
     for step in steps:
         if isinstance(step, Resize):
-            return swap_if(turned, step.scaled(swap_if(turned, size)))
-        if not isinstance(step, Orient):
+            return swap_if(turned, step.reach(swap_if(turned, size)))
+        if isinstance(step, Orient):
+            turned = orientation >= 5
+        elif not isinstance(step, POINTWISE):
             break
-        turned = orientation >= 5
     return size
 
 
 def _apply(steps: Sequence[Step], picture: Picture) -> Picture:
-    for step in steps:
-        picture = step.apply(picture)
+    try:
+        for step in steps:
+            picture = step.apply(picture)
+    except pyvips.Error as error:
+        raise MemoryError if says_out_of_memory(str(error)) else AttemptFailed("step-failed") from None
     return picture
 
 

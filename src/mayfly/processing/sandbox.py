@@ -17,7 +17,8 @@ from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import Recipe
 from mayfly.processing.reply import Complaint, Reply, Unbelievable, read_reply
 from mayfly.processing.shared_body import SharedBody
-from mayfly.processing.stage import Stage
+from mayfly.processing.stage import Stage, attachments
+from mayfly.processing.steps.step import files_to_json
 
 # Not -I: that would switch off the user's site as well, where `pip install --user` puts Mayfly itself.
 WORKER = (sys.executable, "-E", "-P", "-m", "mayfly.processing.worker_main")
@@ -233,7 +234,11 @@ class _Worker:
             )
         worker = cls(process, ours)
         try:
-            setup = {"limits": limits.to_json(), "stages": [stage.to_json() for stage in stages]}
+            setup = {
+                "limits": limits.to_json(),
+                "stages": [stage.to_json() for stage in stages],
+                "files": files_to_json([file for stage in stages for file in attachments(stage.steps)]),
+            }
             hello = worker.ask(setup, (), _START_SECONDS)
             worker.cage = _cage_report(hello)
         except BaseException:

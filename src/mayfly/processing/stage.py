@@ -1,11 +1,11 @@
 """A stage: built-in steps that run in the cage in one go. Plain Python, known to the parent and to the worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from mayfly.processing.steps import STEPS, Encode, Step
-from mayfly.processing.steps.step import Params
+from mayfly.processing.steps import STEPS, Encode, Step, Watermark
+from mayfly.processing.steps.step import Attachment, Files, Params
 
 HANDED_OVER = Encode("png", None)
 """How a stage ends before a step of the user's own: lossless."""
@@ -25,11 +25,16 @@ class Stage:
         return {"name": self.name, "steps": [*(step.to_json() for step in self.steps), self.encode.to_json()]}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+    def from_json(cls, raw: Mapping[str, Any], files: Files) -> Self:
         """The inverse of `to_json`, of what a parent sent: its faults were told when the settings were read."""
         *firsts, last = [_split(entry) for entry in raw["steps"]]
-        steps = tuple(STEPS[verb].parse(Params(verb, table, [])) for verb, table in firsts)
+        steps = tuple(STEPS[verb].parse(Params(verb, table, [], files)) for verb, table in firsts)
         return cls(raw["name"], steps, Encode.parse(Params(last[0], last[1], [])))
+
+
+def attachments(steps: Iterable[Step]) -> list[Attachment]:
+    """The files that the steps need."""
+    return [step.file for step in steps if isinstance(step, Watermark)]
 
 
 def by_name(stages: Sequence[Stage]) -> dict[str, Stage]:

@@ -1,6 +1,6 @@
 """What parent and worker say to each other over their one socket: JSON objects, each after its length in four bytes.
 
-parent → worker   {"limits", "stages"}                  once
+parent → worker   {"limits", "stages", "files"}         once; files in base64, by their SHA-256
 worker → parent   {"ready": true, "cage": {layer: in force}}
 parent → worker   {"media_type", "size", "room", "stages", "measure"}
                                                         with two descriptors: the body, and the memory for the output
@@ -16,6 +16,8 @@ from typing import Any, Never
 
 LARGEST = 64 * 1024
 """Bytes of one message."""
+LARGEST_SETUP = 8 * 1024 * 1024
+"""Bytes of the parent's first one, which carries the files that steps need."""
 
 _LENGTH = 4
 
@@ -37,13 +39,14 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
     channel.sendall(data)
 
 
-def receive(channel: socket.socket, deadline: float | None = None) -> dict[str, Any]:
-    """One message. `deadline` is an instant of `time.monotonic`, however slowly the other side dribbles.
+def receive(channel: socket.socket, deadline: float | None = None, *, largest: int = LARGEST) -> dict[str, Any]:
+    """One message of at most `largest` bytes. `deadline` is an instant of `time.monotonic`, however slowly the other
+    side dribbles.
 
     Raises:
         Broken, TimeoutError.
     """
-    return _decode(channel, _exactly(channel, _LENGTH, deadline), deadline)
+    return _decode(channel, _exactly(channel, _LENGTH, deadline), deadline, largest)
 
 
 def receive_with_descriptors(channel: socket.socket, count: int) -> tuple[dict[str, Any], list[int]]:
@@ -56,12 +59,12 @@ def receive_with_descriptors(channel: socket.socket, count: int) -> tuple[dict[s
     if len(descriptors) != count:
         raise Broken
     prefix += _exactly(channel, _LENGTH - len(prefix), None)
-    return _decode(channel, prefix, None), descriptors
+    return _decode(channel, prefix, None, LARGEST), descriptors
 
 
-def _decode(channel: socket.socket, prefix: bytes, deadline: float | None) -> dict[str, Any]:
+def _decode(channel: socket.socket, prefix: bytes, deadline: float | None, largest: int) -> dict[str, Any]:
     length = int.from_bytes(prefix, "big")
-    if length > LARGEST:
+    if length > largest:
         raise Broken
     data = _exactly(channel, length, deadline)
     try:

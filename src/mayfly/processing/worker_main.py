@@ -20,6 +20,7 @@ from mayfly.processing import cage, engine, wire
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.pipeline import Result, process
 from mayfly.processing.stage import Stage, by_name
+from mayfly.processing.steps.step import files_from_json
 
 # glibc's mallopt. One arena, and large blocks kept from one image to the next: 137 MB of peak instead of 235 at the
 # same CPU.
@@ -42,9 +43,10 @@ def main() -> None:
 
 
 def _serve(channel: socket.socket) -> None:
-    setup = wire.receive(channel)
+    setup = wire.receive(channel, largest=wire.LARGEST_SETUP)
     limits = Limits(**setup["limits"])
-    stages = by_name([Stage.from_json(raw) for raw in setup["stages"]])
+    files = files_from_json(setup["files"])
+    stages = by_name([Stage.from_json(raw, files) for raw in setup["stages"]])
     trim = _tune_allocator()
     engine.start()
     wire.send(channel, {"ready": True, "cage": cage.enter(limits.memory)})

@@ -10,6 +10,7 @@ from mayfly.model.errors import Misconfigured
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, parse_recipes, recipes_to_json
 from mayfly.processing.stage import Stage
 from mayfly.processing.steps import Encode, Orient, Resize
+from mayfly.processing.steps.step import on_disk
 
 WEBP = {"encode": {"format": "webp"}}
 
@@ -40,7 +41,7 @@ def test_recipes_are_written_as_they_may_stand_in_settings() -> None:
 def test_stages_survive_the_way_to_a_worker() -> None:
     for recipe in parse_recipes(DEFAULT_RENDITIONS):
         for stage in recipe.stages:
-            assert Stage.from_json(stage.to_json()) == stage
+            assert Stage.from_json(stage.to_json(), on_disk) == stage
 
 
 def test_the_hash_names_what_is_done_not_how_it_is_written() -> None:
@@ -74,11 +75,11 @@ def test_the_hash_does_not_change_between_releases() -> None:
 def test_slack_takes_a_half_or_a_quarter_that_is_little_under_the_box(
     original: tuple[int, int], scaled: tuple[int, int]
 ) -> None:
-    assert Resize(2048, 2048, slack=3).scaled(original) == scaled
+    assert Resize(2048, 2048, slack=3).reach(original) == scaled
 
 
 def test_without_slack_a_picture_is_as_large_as_the_box_allows() -> None:
-    assert Resize(2048, 2048).scaled((4032, 3024)) == (2048, 1536)
+    assert Resize(2048, 2048).reach((4032, 3024)) == (2048, 1536)
 
 
 def test_all_faults_are_told_together_each_with_its_key() -> None:
@@ -86,7 +87,7 @@ def test_all_faults_are_told_together_each_with_its_key() -> None:
         {
             "Thumb": {"steps": ["orient", {"resize": {"width": 0, "mode": "stretch"}}, "encode"]},
             "b": {"steps": [WEBP, "orient"]},
-            "c": {"steps": ["blur", {"encode": {"format": "png", "quality": 3}}], "colour": 1},
+            "c": {"steps": ["smear", {"encode": {"format": "png", "quality": 3}}], "colour": 1},
         }
     )
     assert [fault.partition(": ")[0] for fault in faults] == [
@@ -128,7 +129,7 @@ def test_a_fault_says_what_to_do(raw: dict[str, Any], said: str) -> None:
     [((4000, 3000), (256, 192)), ((3000, 4000), (192, 256)), ((100, 50), (100, 50)), ((60000, 3), (256, 1))],
 )
 def test_fitting_never_enlarges_and_leaves_at_least_a_pixel(size: tuple[int, int], scaled: tuple[int, int]) -> None:
-    assert Resize(256, 256).scaled(size) == scaled
+    assert Resize(256, 256).reach(size) == scaled
 
 
 def test_reading_recipes_does_not_load_the_image_libraries() -> None:

@@ -1,6 +1,6 @@
 """orient: stand the picture upright, as its EXIF orientation says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from mayfly.processing.picture import Picture, swap_if
@@ -36,4 +36,4 @@ class Orient:
         image = picture.image
         for move in _UPRIGHT[picture.orientation]:
             image = getattr(image, move)()
-        return Picture(image.copy_memory(), swap_if(picture.turned, picture.size))
+        return replace(picture, image=image.copy_memory(), size=swap_if(picture.turned, picture.size), orientation=1)
