@@ -18,6 +18,7 @@ from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.entrypoints.http.stages import Readiness, Stages
 from mayfly.entrypoints.scheduler import Scheduler
 from mayfly.entrypoints.worker import WorkerPool
+from mayfly.intake.admit import Forms
 from mayfly.intake.receive import Intake, IntakeLimits
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
@@ -72,7 +73,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         vault = Vault(objects, keys, clock)
 
         intake = Intake(vault, objects, metadata, keys, clock, _intake_limits(settings), told)
-        sweep = Sweep(objects, metadata, keys, clock, told)
+        sweep = Sweep(objects, metadata, keys, clock, told, settings.form_lifetime)
         reconcile = Reconcile(objects, metadata, keys, intake.in_flight, told)
         readiness = Readiness()
         stores = Stores(vault, objects, metadata, queue, keys, clock)
@@ -89,6 +90,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         yield Owner(
             stages=Stages(
                 intake=intake,
+                forms=Forms(intake, settings.form_lifetime, settings.max_forms),
                 find=Find(metadata, keys, vault),
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -280,3 +280,32 @@ def test_an_event_wakes_all_who_wait(
         assert event.wait(PATIENCE_SECONDS)
     admitted(metadata, an_image())
     assert [future.result(PATIENCE_SECONDS) for future in waiting] == [True] * 3
+
+
+def test_an_awaited_image_is_told_of_once_its_bytes_came(
+    metadata: MetadataStore, log: EventLog, an_image: AnImage
+) -> None:
+    record = an_image(state=State.AWAITED)
+    metadata.admit(record, None)
+    assert states(log) == []
+    come = replace(record, state=State.RECEIVED, size=7)
+    metadata.fulfil(come, Job(record.id))
+    with pytest.raises(AlreadyExists):
+        metadata.fulfil(come, Job(record.id))
+    assert states(log, record.id) == [State.RECEIVED]
+
+
+def test_an_image_that_was_awaited_in_vain_is_told_purged(
+    metadata: MetadataStore, log: EventLog, an_image: AnImage, clock: WatchedClock
+) -> None:
+    record = an_image(state=State.AWAITED, source=Source.HTTP)
+    metadata.admit(record, None)
+    metadata.lapse(Ms(record.id.birth + 1))
+    metadata.lapse(Ms(record.id.birth + 1))
+    (event,) = log.after(0)
+    assert (event.image_id, event.state, event.source, event.at) == (
+        record.id,
+        State.PURGED,
+        Source.HTTP,
+        clock.now(),
+    )

@@ -17,6 +17,7 @@ from mayfly.model.address import Address
 from mayfly.model.errors import KeyDestroyed, KeyNotMade, NotFound, ObjectMissing
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Minute
+from mayfly.model.lifecycle import State
 from support import scribe
 from support.scribe import KEYS_AT_ONCE, SLOTS, Adapters, body_of, dying_in
 
@@ -34,6 +35,7 @@ class Told:
     destroyed: set[Minute] = field(default_factory=set)
     erased: set[ImageId] = field(default_factory=set)
     objects: set[ImageId] = field(default_factory=set)
+    awaited: set[ImageId] = field(default_factory=set)
     records: set[ImageId] = field(default_factory=set)
     doomed_images: set[ImageId] = field(default_factory=set)
     gone: set[ImageId] = field(default_factory=set)
@@ -44,6 +46,7 @@ class Told:
             self._take_key(sign + what, Minute(int(name)), *more)
             return
         places = {"+object": self.objects, "+record": self.records, "-image": self.doomed_images}
+        places |= {"+awaited": self.awaited}
         places |= {"+gone": self.gone, "+erased": self.erased}
         places[sign + what].add(ImageId.parse(name))
 
@@ -94,6 +97,10 @@ def assert_images_stand(adapters: Adapters, told: Told) -> None:
         assert stored(adapters, image_id) == body_of(image_id)
     for image_id in told.records - told.doomed_images:
         assert adapters.metadata.get(image_id).size == 16_000
+    for image_id in told.awaited - told.records - told.doomed_images:
+        # Cut off before its hand-over was acknowledged: it happened whole, or not at all.
+        record = adapters.metadata.get(image_id)
+        assert (record.state, record.size) in ((State.AWAITED, 0), (State.RECEIVED, 16_000))
     for image_id in told.gone:
         with pytest.raises(NotFound):
             adapters.metadata.get(image_id)

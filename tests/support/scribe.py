@@ -4,9 +4,11 @@ A line `+ what` is an acknowledgement; a line `- what` announces a removal, whic
 Run as `python scribe.py FOLDER`.
 """
 
+import itertools
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mayfly.adapters.local.clock import SystemClock
@@ -59,14 +61,21 @@ def dying_in(minute: Minute) -> ImageId:
 def write_images(adapters: Adapters, tell: Tell) -> None:
     """Objects and records come, and the oldest go."""
     kept: list[ImageId] = []
-    while True:
+    for number in itertools.count():
         image_id = ImageId.new(adapters.clock.now(), Retention(60))
+        record = ImageRecord(image_id, State.RECEIVED, Source.HTTP, "image/png", 16_000, b"sealed")
+        by_form = number % 2 == 0
+        if by_form:
+            adapters.metadata.admit(replace(record, state=State.AWAITED, size=0), None)
+            tell(f"+ awaited {image_id}")
         writer = adapters.objects.create(Address.original(image_id))
         writer.write(body_of(image_id))
         writer.commit()
         tell(f"+ object {image_id}")
-        record = ImageRecord(image_id, State.RECEIVED, Source.HTTP, "image/png", 16_000, b"sealed")
-        adapters.metadata.admit(record, Job(image_id))
+        if by_form:
+            adapters.metadata.fulfil(record, Job(image_id))
+        else:
+            adapters.metadata.admit(record, Job(image_id))
         tell(f"+ record {image_id}")
         kept.append(image_id)
         if len(kept) > KEPT_IMAGES:

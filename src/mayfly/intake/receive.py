@@ -1,12 +1,12 @@
 """Receiving one image: bytes in, one durable hand-over out, or nothing at all."""
 
-import hashlib
 import hmac
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mayfly.intake.body import Body
 from mayfly.intake.inspect import Inspector
 from mayfly.intake.labels import LabelKind, split_labels
 from mayfly.model.address import Address
@@ -15,6 +15,7 @@ from mayfly.model.errors import (
     ClockHeld,
     Erased,
     IdempotencyReused,
+    InFlight,
     InvalidRequest,
     KeyDestroyed,
     KeyNotMade,
@@ -32,7 +33,7 @@ from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore, Reservation
 from mayfly.ports.object_store import ObjectStore
-from mayfly.vault.vault import SealedWriter, Vault
+from mayfly.vault.vault import Vault
 
 LONGEST_KEY = 255
 _RESERVED_FOR = 15 * MINUTE
@@ -103,15 +104,13 @@ class Intake:
             InFlight: the Idempotency-Key is in use right now.
             Busy, ClockHeld: not now.
         """
-        # A birth from the future is one that a jump gave, which was set right since: it would lengthen a life.
-        if self.clock.held() or submission.birth > self.clock.now():
-            raise ClockHeld("wall time jumped and nobody confirmed it yet: nothing is taken in meanwhile")
-        retention = self._retention_of(submission)
+        self.refuse_unbelieved(submission.birth)
+        retention = self.retention_for(submission.retain)
         facts, personal = split_labels(submission.labels, self.limits.labels)
         # Before a place is taken: it refuses a declared type that is not taken.
         inspector = Inspector(self.limits.max_pixels, submission.declared_type)
         image_id = ImageId.new(submission.birth, retention)
-        self._enter(image_id)
+        self.enter(image_id)
         try:
             reservation, holder = self._reserve(submission, image_id)
         except BaseException:
@@ -124,23 +123,56 @@ class Intake:
         with self._lock:
             return frozenset(self._in_flight)
 
-    def leave(self, image_id: ImageId) -> None:
-        with self._lock:
-            self._in_flight.discard(image_id)
+    def enter(self, image_id: ImageId) -> None:
+        """Begin to receive this image, alone, until `leave`.
 
-    def _enter(self, image_id: ImageId) -> None:
+        Raises:
+            InFlight: it is being received right now.
+            Busy: too many are.
+        """
         with self._lock:
+            if image_id in self._in_flight:
+                raise InFlight("bytes for this image are coming in right now; post the form again if they do not last")
             if len(self._in_flight) >= self.limits.max_uploads:
                 raise Busy(f"{self.limits.max_uploads} uploads are under way, and no more are taken at once")
             self._in_flight.add(image_id)
 
-    def _retention_of(self, submission: Submission) -> Retention:
+    def leave(self, image_id: ImageId) -> None:
+        with self._lock:
+            self._in_flight.discard(image_id)
+
+    def refuse_unbelieved(self, birth: Ms) -> None:
+        """Raise ClockHeld while the time is in doubt, or where it was when this image was born."""
+        # A birth from the future is one that a jump gave, which was set right since: it would lengthen a life.
+        if self.clock.held() or birth > self.clock.now():
+            raise ClockHeld("wall time jumped and nobody confirmed it yet: nothing is taken in meanwhile")
+
+    def retention_for(self, asked: Retention | None) -> Retention:
+        """The retention in force, or the shorter one that was asked for.
+
+        Raises:
+            InvalidRequest: it is longer.
+        """
         longest = self.limits.retention
-        if submission.retain is None:
+        if asked is None:
             return longest
-        if submission.retain > longest:
-            raise InvalidRequest(f"retain may only shorten the retention, which is {longest}; got {submission.retain}")
-        return submission.retain
+        if asked > longest:
+            raise InvalidRequest(f"retain may only shorten the retention, which is {longest}; got {asked}")
+        return asked
+
+    def tell_received(self, record: ImageRecord, seconds: float) -> None:
+        """`seconds`: from its beginning to its being durable."""
+        # Rounded up: the log stays for ever, and a size to the byte would single out a picture that is known elsewhere.
+        kib = -(-record.size // 1_024)
+        self.journal(
+            "received",
+            image=str(record.id),
+            source=record.source,
+            kib=kib,
+            media_type=record.media_type,
+            size=record.size,
+            seconds=seconds,
+        )
 
     def _reserve(self, submission: Submission, image_id: ImageId) -> tuple[Reservation | None, ImageId | None]:
         """The key's reservation, and the image that was admitted under it before, if one was."""
@@ -186,11 +218,7 @@ class Receiving:
         self._personal_labels = personal_labels
         self._reservation = reservation
         self._holder = holder
-        self._inspector = inspector
-        self._digest = hashlib.sha256()
-        self._writer: SealedWriter | None = None
-        self._held_back = bytearray()
-        self._size = 0
+        self._body = Body(intake.vault, image_id, inspector, stored=holder is None)
         self._began = time.perf_counter()
         self._open = True
 
@@ -201,22 +229,9 @@ class Receiving:
             TooLarge, UnknownType, TypeMismatch, TooManyPixels: refused; the caller aborts.
             StorageFull, KeyNotMade: not now; the caller aborts.
         """
-        self._size += len(chunk)
-        if self._size > self._intake.limits.max_bytes:
+        if self._body.size + len(chunk) > self._intake.limits.max_bytes:
             raise TooLarge(f"an image is at most {self._intake.limits.max_bytes} bytes")
-        self._inspector.feed(chunk)
-        self._digest.update(chunk)
-        if self._holder is not None:
-            return
-        if self._writer is None:
-            # Until its type is known nothing of a body touches the store: what is refused leaves no trace.
-            self._held_back += chunk
-            if self._inspector.media_type is None:
-                return
-            chunk = bytes(self._held_back)
-            self._held_back.clear()
-            self._writer = self._intake.vault.create(Address.original(self.image_id))
-        self._writer.write(chunk)
+        self._body.feed(chunk)
 
     def finish(self) -> Received:
         """The whole body came: make it durable and hand it over, or find the image an earlier request made.
@@ -229,7 +244,7 @@ class Receiving:
             StorageFull: not now; nothing is kept.
         """
         try:
-            media_type = self._inspector.finish()
+            media_type = self._body.finish()
             if self._holder is not None:
                 return self._repeat(self._holder)
             return self._admit(media_type)
@@ -242,19 +257,15 @@ class Receiving:
             return
         self._open = False
         try:
-            if self._writer is not None:
-                self._writer.abort()
+            self._body.abort()
             if self._reservation is not None and self._holder is None:
                 self._intake.metadata.release(self._reservation)
         finally:
             self._intake.leave(self.image_id)
 
     def _admit(self, media_type: str) -> Received:
-        if self._writer is None:
-            self._writer = self._intake.vault.create(Address.original(self.image_id))
-            self._writer.write(bytes(self._held_back))
         personal = Personal(
-            sha256=self._digest.hexdigest(),
+            sha256=self._body.sha256,
             file_name=self._submission.file_name,
             uploader=self._submission.uploader,
             labels=dict(self._personal_labels),
@@ -264,27 +275,17 @@ class Receiving:
             state=State.RECEIVED,
             source=self._submission.source,
             media_type=str(media_type),
-            size=self._size,
+            size=self._body.size,
             sealed=self._intake.vault.seal_personal(self.image_id, personal),
             labels=dict(self._fact_labels),
         )
-        self._writer.commit()
+        self._body.commit()
         try:
             self._intake.metadata.admit(record, Job(self.image_id), self._reservation)
         except BaseException:
             self._intake.objects.delete(Address.original(self.image_id))
             raise
-        # Rounded up: the log stays for ever, and a size to the byte would single out a picture that is known elsewhere.
-        kib = -(-record.size // 1_024)
-        self._intake.journal(
-            "received",
-            image=str(record.id),
-            source=record.source,
-            kib=kib,
-            media_type=record.media_type,
-            size=record.size,
-            seconds=time.perf_counter() - self._began,
-        )
+        self._intake.tell_received(record, time.perf_counter() - self._began)
         return Received(record, personal, created=True)
 
     def _repeat(self, holder: ImageId) -> Received:
@@ -293,6 +294,6 @@ class Receiving:
         except NotFound:
             raise Erased("the image made under this Idempotency-Key was erased") from None
         personal = self._intake.vault.open_personal(holder, record.sealed)
-        if personal.sha256 != self._digest.hexdigest():
+        if personal.sha256 != self._body.sha256:
             raise IdempotencyReused("this Idempotency-Key was used with other bytes; use a new key for a new image")
         return Received(record, personal, created=False)

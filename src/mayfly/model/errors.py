@@ -9,9 +9,13 @@
     │   ├── TypeMismatch        the bytes are an image of another type than was declared
     │   ├── TooManyPixels       the first bytes already tell of dimensions past the cap
     │   ├── BodyCut             the connection ended before the body did
+    │   ├── FormTooSmall        fewer bytes than the upload form asks for
+    │   ├── FormTooLarge        more bytes than the upload form allows
     │   └── IdempotencyReused   the same Idempotency-Key with other bytes
     ├── Denied                  the caller may not do this, or asks from a place we do not trust
-    ├── InFlight                the same Idempotency-Key is being received right now
+    │   └── FormRefused         an upload form that is not as it was issued
+    │       └── FormExpired     its time is over
+    ├── InFlight                the same Idempotency-Key, or the same form's file, is being received right now
     ├── NotFound                not an id of ours, or alive by its id but unknown
     │   └── ObjectMissing       no object at that address
     ├── Gone                    past its death, or erased
@@ -73,6 +77,14 @@ class BodyCut(Refused):
     """The connection ended before the body did."""
 
 
+class FormTooSmall(Refused):
+    """The file holds fewer bytes than its upload form asks for."""
+
+
+class FormTooLarge(Refused):
+    """The file holds more bytes than its upload form allows."""
+
+
 class IdempotencyReused(Refused):
     """The same Idempotency-Key came with other bytes."""
 
@@ -81,8 +93,16 @@ class Denied(MayflyError):
     """The caller may not do this, or asks from a place we do not trust."""
 
 
+class FormRefused(Denied):
+    """An upload form that is not as it was issued: a field, its policy or its signature."""
+
+
+class FormExpired(FormRefused):
+    """An upload form whose time is over, used or not."""
+
+
 class InFlight(MayflyError):
-    """A request with the same Idempotency-Key is still under way."""
+    """A request with the same Idempotency-Key, or for the same image, is still under way."""
 
 
 class NotFound(MayflyError):

@@ -47,7 +47,7 @@ class Rendition:
 @dataclass(frozen=True, slots=True)
 class Personal:
     """What may identify someone or a known picture. Stored only as one sealed blob. `step_facts` are what steps of the
-    user's own found, by rendition."""
+    user's own found, by rendition; `sha256` is empty while the bytes are awaited."""
 
     sha256: str
     file_name: str | None = None

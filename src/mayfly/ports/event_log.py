@@ -1,5 +1,5 @@
 """What happened, in order. Events enter with the write that they tell of: `MetadataStore` writes both in one atomic
-step (`admit`, `settle`, `reopen`, `delete`, `purge`), so that none is told of what did not happen.
+step (`admit`, `fulfil`, `settle`, `reopen`, `delete`, `lapse`, `purge`), so that none is told of what did not happen.
 
 Whoever reads remembers how far it came, as a sequence: sequences ascend in the order of the writes, begin at 1, may
 leave gaps, and are never used again, after a trim or a restart either.

@@ -5,7 +5,8 @@ atomic step: that is the fence. A late worker can change nothing, and nothing pu
 
 Whoever writes a change of state writes its event in the same step (see `ports.event_log`): `admit` (received, or
 what else the record says), `settle` (processed, failed, rejected; an attempt given back is no event), `reopen`
-(received), `delete` and `purge` (purged). A purge whose event finds no room on a full disk is made without it.
+and `fulfil` (received), `delete`, `lapse` and `purge` (purged). A purge whose event finds no room on a full disk is
+made without it.
 """
 
 from dataclasses import dataclass
@@ -100,6 +101,25 @@ class MetadataStore(Protocol):
             LeaseLost: the reservation is no longer held by this id; nothing changed.
             StorageFull: nothing changed.
         """
+        ...
+
+    def fulfil(self, record: ImageRecord, job: Job) -> None:
+        """The bytes of an awaited image came: `record` takes the place of the one that awaited them, and the job
+        becomes durable with it, in one atomic step. Of many callers exactly one wins.
+
+        Raises:
+            Expired, NotFound: as `get`; nothing changed.
+            AlreadyExists: the image is awaited no more; nothing changed.
+            StorageFull: nothing changed.
+        """
+        ...
+
+    def lapse(self, born_before: Ms) -> list[ImageId]:
+        """Remove the records of all images born before then that are still awaited. Repeatable. Returns whose."""
+        ...
+
+    def count(self, state: State) -> int:
+        """How many records stand in that state, due or not."""
         ...
 
     def get(self, image_id: ImageId) -> ImageRecord:

@@ -28,10 +28,12 @@ class Open:
 
         Raises:
             Expired, Erased: the image is gone.
-            NotFound: no such image, or it was rejected and its bytes were not kept.
+            NotFound: no such image, or its bytes have not come yet, or it was rejected and they were not kept.
         """
         self._vault.refuse_gone(image_id)
         record = self._metadata.get(image_id)
+        if record.state is State.AWAITED:
+            raise NotFound("the image is awaited: its upload form was issued, and no file has come by it yet")
         try:
             return Opened(record.media_type, self._vault.open(Address.original(image_id)))
         except ObjectMissing:

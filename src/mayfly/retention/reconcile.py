@@ -97,7 +97,9 @@ class Reconcile:
 
 def _unnamed(found: StoredObject, record: ImageRecord) -> bool:
     """Whether a living image's record neither names the object nor may be about to."""
-    if record.state is State.PROCESSING:
+    # Of an awaited image a post of its form may be writing this very name anew; the next one, or the sweep that lets
+    # the form lapse, takes away what a crash left.
+    if record.state in (State.PROCESSING, State.AWAITED):
         return False
     if found.unfinished:
         return True

@@ -14,13 +14,17 @@ what is due, not a note about it.
 import threading
 from dataclasses import dataclass, replace
 
+from mayfly.model.address import Address
 from mayfly.model.errors import ClockHeld, StorageFull, Unavailable
-from mayfly.model.instant import Minute, Ms, last_ended, minute_end, minute_label
+from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_end, minute_label
 from mayfly.model.journal import Journal
+from mayfly.model.retention import LONGEST_MINUTES, Retention
 from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore, RecordsRemoved
 from mayfly.ports.object_store import ObjectStore, Removed
+
+_LONGEST = Retention(LONGEST_MINUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,20 @@ class Sweep:
     """Runs one at a time, whoever asks."""
 
     def __init__(
-        self, objects: ObjectStore, metadata: MetadataStore, keys: KeyStore, clock: Clock, journal: Journal
+        self,
+        objects: ObjectStore,
+        metadata: MetadataStore,
+        keys: KeyStore,
+        clock: Clock,
+        journal: Journal,
+        form_lifetime: Retention = _LONGEST,
     ) -> None:
         self._objects = objects
         self._metadata = metadata
         self._keys = keys
         self._clock = clock
         self._journal = journal
+        self._form_lifetime = form_lifetime
         self._lock = threading.Lock()
 
     def run(self) -> SweepRun:
@@ -87,6 +98,7 @@ class Sweep:
                     # Minutes that end meanwhile are swept by the next run; their keys do not wait for it.
                     keys += self._keys.destroy([Minute(minute) for minute in range(ended + 1, later + 1)])
                     ended = later
+            self._lapse()
             # Also after an empty run: one that was put off, and the pages of early erasures, are made up for.
             self._scrub()
             run = SweepRun(through, keys, self._verified(swept, through))
@@ -114,6 +126,21 @@ class Sweep:
             # Without its key, what is left of an image is noise; it goes with a later run.
             self._journal("purge_delayed", minute=minute_label(minute), reason=f"{type(fault).__name__}: {fault}")
         return Swept(minute, destroyed_at, objects, records, None)
+
+    def _lapse(self) -> None:
+        """Remove what forms awaited that nobody used in time: they would else be listed until their image's death."""
+        # A minute later than that, so that a file which was posted in time may take a while.
+        bound = Ms(self._clock.now() - self._form_lifetime.minutes * MINUTE - MINUTE)
+        try:
+            lapsed = self._metadata.lapse(bound)
+            for image_id in lapsed:
+                # A post that a crash cut off may have left it.
+                self._objects.delete(Address.original(image_id))
+        except (StorageFull, OSError) as fault:
+            self._journal("lapse_delayed", reason=f"{type(fault).__name__}: {fault}")
+            return
+        if lapsed:
+            self._journal("forms_lapsed", records=len(lapsed))
 
     def _verified(self, swept: list[Swept], through: Minute) -> tuple[Swept, ...]:
         """Both stores are asked once more; only a minute of which nothing stands is done."""

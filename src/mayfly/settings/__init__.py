@@ -148,6 +148,17 @@ class Settings(BaseModel):
     max_uploads: Whole = Field(
         default=64, ge=1, le=10_000, description="How many uploads may be under way at once; more are answered 503."
     )
+    max_forms: Whole = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="How many images may be awaited by upload forms at once; asking for more is answered 503.",
+    )
+    form_lifetime: Annotated[Retention, PlainValidator(_retention), PlainSerializer(str)] = Field(
+        default=Retention.parse("PT15M"),
+        description="How long an upload form may be used: whole minutes as an ISO 8601 duration. Never longer than its "
+        "image lives.",
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         default="auto", description="How logs are written; `auto` is text on a terminal, JSON otherwise."
     )

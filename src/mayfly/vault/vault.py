@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from mayfly.model.address import Address
 from mayfly.model.errors import Erased, Expired, KeyDestroyed, Unopenable
 from mayfly.model.identity import ImageId
@@ -19,6 +22,8 @@ from mayfly.vault.segments import (
     SegmentCipher,
     plain_size,
 )
+
+_FORM_INFO = b"mayfly upload form 1 "
 
 
 class Vault:
@@ -72,6 +77,17 @@ class Vault:
         self.refuse_gone(image_id)
         cipher = SegmentCipher.of_header(self._key(image_id), _record_address(image_id), sealed[:HEADER_BYTES])
         return Personal(**json.loads(cipher.open(0, sealed[HEADER_BYTES:], last=True)))
+
+    def form_secret(self, image_id: ImageId) -> str:
+        """What this image's upload form is signed with: 64 hex digits, which die with the minute key.
+
+        HKDF-SHA256 (RFC 5869) of the minute key, without salt; its info is no sealed object's, nor another image's.
+
+        Raises:
+            Expired: the minute key is destroyed.
+            KeyNotMade: the minute has none yet.
+        """
+        return HKDF(SHA256(), 32, None, _FORM_INFO + image_id.raw).derive(self._key(image_id)).hex()
 
     def refuse_gone(self, image_id: ImageId) -> None:
         """Raise Expired or Erased for an image that may not be read any more."""

@@ -82,7 +82,8 @@ def untouched() -> FastAPI:
 
 def call(method: str, path: str) -> httpx.Response:
     """As a caller would who sends what the route takes."""
-    json: dict[str, str] | None = {} if method == "POST" and path != "/v1/images" else None
+    taken = {"/v1/images": None, "/v1/uploads": {"media_type": "image/jpeg"}}
+    json = taken.get(path, {}) if method == "POST" else None
     return ask(untouched(), method, path.format(image_id=IDENTITY, name="thumb"), json=json)
 
 

@@ -3,6 +3,7 @@
 import secrets
 import sqlite3
 
+from mayfly.adapters.local import awaited
 from mayfly.adapters.local.database import Database
 from mayfly.adapters.local.outbox import purging_and_telling, tell, tell_purged
 from mayfly.adapters.local.rows import COLUMNS, find_record, insert_record, record_of, settled
@@ -72,6 +73,21 @@ class SqliteMetadataStore:
                     raise LeaseLost("the Idempotency-Key was taken over by another request; repeat the request")
 
         self._database.write(work)
+
+    def fulfil(self, record: ImageRecord, job: Job) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            self._refuse_due(record.id)
+            awaited.fulfil(connection, record)
+            tell(connection, record, self._clock.now())
+            self._add_job(connection, job)
+
+        self._database.write(work)
+
+    def lapse(self, born_before: Ms) -> list[ImageId]:
+        return awaited.lapse(self._database, born_before, self._clock)
+
+    def count(self, state: State) -> int:
+        return awaited.count(self._database, state)
 
     def get(self, image_id: ImageId) -> ImageRecord:
         self._refuse_due(image_id)

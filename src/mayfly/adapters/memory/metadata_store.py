@@ -133,6 +133,33 @@ class MemoryMetadataStore:
             if job is not None:
                 self.tables.hand_over(job)
 
+    def fulfil(self, record: ImageRecord, job: Job) -> None:
+        with self.tables.changed:
+            row = self.tables.living(record.id)
+            if row.record.state is not State.AWAITED:
+                raise AlreadyExists(f"the bytes of image {record.id} came before")
+            row.record = replace(
+                row.record, state=record.state, media_type=record.media_type, size=record.size, sealed=record.sealed
+            )
+            self.tables.tell(row.record)
+            self.tables.hand_over(job)
+
+    def lapse(self, born_before: Ms) -> list[ImageId]:
+        with self.tables.changed:
+            bound = ImageId.first_born_at(born_before)
+            lapsed = [
+                image_id
+                for image_id, row in self.tables.images.items()
+                if row.record.state is State.AWAITED and image_id < bound
+            ]
+            for image_id in lapsed:
+                self.tables.remove(image_id)
+            return lapsed
+
+    def count(self, state: State) -> int:
+        with self.tables.changed:
+            return sum(row.record.state is state for row in self.tables.images.values())
+
     def get(self, image_id: ImageId) -> ImageRecord:
         with self.tables.changed:
             return self.tables.living(image_id).record

@@ -24,6 +24,7 @@ _LISTERS = frozenset(Role) - {Role.SCIENTIST}
 
 ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/images"): frozenset({Role.UPLOADER, Role.ADMIN}),
+    ("POST", "/v1/uploads"): frozenset({Role.UPLOADER, Role.ADMIN}),
     ("GET", "/v1/images"): _LISTERS,
     ("GET", "/v1/images/{image_id}"): _READERS,
     ("GET", "/v1/images/{image_id}/original"): _READERS,
@@ -39,9 +40,9 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
 """Which role may call which route. A route that is not here is refused to all; a test holds the two together."""
 
 OPEN_TO_ALL = frozenset(
-    {"/", "/console.css", "/console.js", "/healthz", "/readyz", "/openapi.json", "/problems/{slug}"}
+    {"/", "/console.css", "/console.js", "/healthz", "/readyz", "/openapi.json", "/problems/{slug}", "/v1/uploads/form"}
 )
-"""Routes that show nothing of any image and need no principal."""
+"""Routes that show nothing of any image and need no principal. (A form posted is authorised by its signature.)"""
 
 
 def principal_of(_: Request) -> Principal:

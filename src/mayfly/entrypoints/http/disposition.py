@@ -27,8 +27,8 @@ def file_name_of(content_disposition: str | None) -> str | None:
     extended = _EXTENDED.search(_QUOTED.sub(_keep_extended, raw))
     if extended:
         charset, encoded = extended.groups()
-        return _tidy(unquote_to_bytes(encoded).decode(charset, errors="replace"))
-    return _tidy(as_text(options.get(b"filename", b"")))
+        return safe_name(unquote_to_bytes(encoded).decode(charset, errors="replace"))
+    return safe_name(as_text(options.get(b"filename", b"")))
 
 
 def as_latin1(header: str) -> str:
@@ -53,7 +53,8 @@ def _keep_extended(quoted: re.Match[str]) -> str:
     return quoted.group() if before.endswith("*=") else '""'
 
 
-def _tidy(name: str) -> str | None:
+def safe_name(name: str) -> str | None:
+    """The last part of a path, at most 255 characters, without control characters; None where nothing is left."""
     last = re.split(r"[/\\]", name)[-1]
     kept = "".join(c for c in last if unicodedata.category(c) not in _DROPPED and c not in _BIDI)
     kept = kept.strip()[:LONGEST_NAME].rstrip()

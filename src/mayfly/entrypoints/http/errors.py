@@ -37,8 +37,12 @@ TABLE: Mapping[type[errors.MayflyError], Problem] = {
     errors.TypeMismatch: Problem(415, "type-mismatch", "The bytes are of another type than declared"),
     errors.TooManyPixels: Problem(422, "too-many-pixels", "The image has too many pixels"),
     errors.IdempotencyReused: Problem(422, "idempotency-reused", "The Idempotency-Key was used with other bytes"),
+    errors.FormTooSmall: Problem(400, "entity-too-small", "The file is smaller than its form asks for"),
+    errors.FormTooLarge: Problem(400, "entity-too-large", "The file is larger than its form allows"),
     errors.Refused: Problem(400, "refused", "The request was refused"),
     errors.Denied: Problem(403, "denied", "You may not do this"),
+    errors.FormRefused: Problem(403, "form-refused", "The form is not as it was issued"),
+    errors.FormExpired: Problem(403, "form-expired", "The form's time is over"),
     errors.InFlight: Problem(409, "in-flight", "The same request is under way", retry_after=1),
     errors.NotFound: Problem(404, "not-found", "There is no such thing"),
     errors.Gone: Problem(410, "gone", "The image is gone"),
@@ -55,21 +59,11 @@ STARTING = Problem(503, "starting", "The server is still purging what fell due w
 UNSATISFIABLE_RANGE = Problem(416, "range-not-satisfiable", "The range lies outside the image")
 NO_ROUTE = Problem(404, "no-route", "There is no such route")
 WRONG_METHOD = Problem(405, "wrong-method", "The route does not take this method")
-MALFORMED_HTTP = Problem(400, "malformed-http", "This is no HTTP that can be relied on")
 HEAD_TOO_LARGE = Problem(431, "head-too-large", "The head of the request is too large")
 MEDIA_TYPE = Problem(415, "json-only", "The route takes application/json")
 INTERNAL = TABLE[errors.MayflyError]
 
-ALL_PROBLEMS = (
-    *TABLE.values(),
-    STARTING,
-    UNSATISFIABLE_RANGE,
-    NO_ROUTE,
-    WRONG_METHOD,
-    MALFORMED_HTTP,
-    HEAD_TOO_LARGE,
-    MEDIA_TYPE,
-)
+ALL_PROBLEMS = (*TABLE.values(), STARTING, UNSATISFIABLE_RANGE, NO_ROUTE, WRONG_METHOD, HEAD_TOO_LARGE, MEDIA_TYPE)
 
 
 def problem_of(fault: errors.MayflyError) -> Problem:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mayfly.model.image import ImageRecord, Personal
 from mayfly.model.instant import rfc3339
@@ -24,8 +24,8 @@ class ImageListed(BaseModel):
     id: str
     state: str
     source: str
-    media_type: str
-    bytes: int
+    media_type: str = Field(description="Told from the bytes; while they are awaited, as the form has it.")
+    bytes: int = Field(description="Of the original; 0 while it is awaited.")
     received_at: str = Field(description="Its birth, RFC 3339 in UTC.")
     expires_at: str = Field(description="From this second on every path answers 410.")
     attempts: int
@@ -38,7 +38,7 @@ class ImageListed(BaseModel):
 class ImageOut(ImageListed):
     """One image, with its personal fields."""
 
-    sha256: str
+    sha256: str | None = Field(description="null while the bytes are awaited.")
     file_name: str | None
     uploader: str | None
     personal_facts: Mapping[str, Mapping[str, Any]] = Field(
@@ -50,6 +50,27 @@ class ImageOut(ImageListed):
 class PageOut(BaseModel):
     items: list[ImageListed]
     next_cursor: str | None
+
+
+class FormIn(BaseModel):
+    """What an upload form is asked for."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    media_type: str = Field(description="The type of the file that will come, such as image/jpeg.")
+    bytes: int | None = Field(default=None, description="Its exact size, where it is known.")
+    file_name: str | None = Field(default=None, description="Kept sealed; else the name that comes with the file.")
+    retain: str | None = Field(default=None, description="ISO 8601, shorter than the retention only.")
+    labels: dict[str, str] = Field(default={}, description="Labels that are declared in mayfly.toml.")
+
+
+class FormOut(BaseModel):
+    """An upload form. `fields` go before the file, unchanged; the file's field is `file` and comes last."""
+
+    id: str
+    url: str
+    fields: Mapping[str, str]
+    form_expires_at: str
 
 
 class LimitsOut(BaseModel):
@@ -94,7 +115,7 @@ def image_out(record: ImageRecord, personal: Personal) -> ImageOut:
     common["labels"] = {**record.labels, **personal.labels}
     return ImageOut(
         **common,
-        sha256=personal.sha256,
+        sha256=personal.sha256 or None,
         file_name=personal.file_name,
         uploader=personal.uploader,
         personal_facts=personal.step_facts,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from mayfly.intake.admit import Forms
 from mayfly.intake.receive import Intake
 from mayfly.model.instant import Ms
 from mayfly.ports.clock import Clock
@@ -38,6 +39,7 @@ class Readiness:
 @dataclass(frozen=True, slots=True)
 class Stages:
     intake: Intake
+    forms: Forms
     find: Find
     open: Open
     erasure: Erasure
