@@ -16,6 +16,7 @@ from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.entrypoints.http.stages import Readiness, Stages
+from mayfly.entrypoints.http.streams import EventStreams
 from mayfly.entrypoints.scheduler import Scheduler
 from mayfly.entrypoints.worker import WorkerPool
 from mayfly.intake.admit import Forms
@@ -99,6 +100,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 reconcile=reconcile,
                 clock=clock,
                 readiness=readiness,
+                events=EventStreams(events, told),
                 exposition=metrics.exposition,
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),

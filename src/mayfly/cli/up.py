@@ -43,4 +43,5 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
             owner.workers.start()
             running.callback(owner.workers.stop, _WORKERS_MAY_TAKE)
 
-        serve(create_app(owner.stages, figures=owner.metrics.http), listener, owner.stages.clock, on_listening)
+        app = create_app(owner.stages, figures=owner.metrics.http)
+        serve(app, listener, owner.stages.clock, on_listening, owner.stages.events.close)

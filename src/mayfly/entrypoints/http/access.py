@@ -26,6 +26,7 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/images"): frozenset({Role.UPLOADER, Role.ADMIN}),
     ("POST", "/v1/uploads"): frozenset({Role.UPLOADER, Role.ADMIN}),
     ("GET", "/v1/images"): _LISTERS,
+    ("GET", "/v1/events"): _LISTERS,
     ("GET", "/v1/images/{image_id}"): _READERS,
     ("GET", "/v1/images/{image_id}/original"): _READERS,
     ("GET", "/v1/images/{image_id}/renditions/{name}"): _READERS | {Role.SCIENTIST},

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from mayfly import __version__
-from mayfly.entrypoints.http import console, images, reprocess, service, uploads
+from mayfly.entrypoints.http import console, events, images, reprocess, service, uploads
 from mayfly.entrypoints.http.access import Guard
 from mayfly.entrypoints.http.errors import (
     INTERNAL,
@@ -27,7 +27,7 @@ from mayfly.entrypoints.http.stages import Stages
 from mayfly.metrics.http import HttpFigures
 from mayfly.model.errors import InvalidRequest, MayflyError
 
-ROUTERS = (images.router, uploads.router, reprocess.router, service.router, console.router)
+ROUTERS = (images.router, events.router, uploads.router, reprocess.router, service.router, console.router)
 """Every route there is, but `/openapi.json`, which is made from them."""
 
 

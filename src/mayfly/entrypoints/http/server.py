@@ -58,8 +58,15 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: FastAPI, listener: socket.socket, clock: Clock, on_listening: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds.
+def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    clock: Clock,
+    on_listening: Callable[[], None],
+    on_stopping: Callable[[], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds. `on_stopping` is called at
+    the end's beginning, on the event loop: what would never end by itself is ended there.
 
     The signal is raised again afterwards, for whatever handler the caller had set.
     """
@@ -77,20 +84,31 @@ def serve(app: FastAPI, listener: socket.socket, clock: Clock, on_listening: Cal
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    _Server(config, clock, on_listening).run(sockets=[listener])
+    _Server(config, clock, on_listening, on_stopping).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Dates its responses by the clock that images die by: who counts down to a death needs that one."""
 
-    def __init__(self, config: uvicorn.Config, clock: Clock, on_listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        clock: Clock,
+        on_listening: Callable[[], None],
+        on_stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._clock = clock
         self._on_listening = on_listening
+        self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stopping()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         done = await super().on_tick(counter)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from mayfly.entrypoints.http.streams import EventStreams
 from mayfly.intake.admit import Forms
 from mayfly.intake.receive import Intake
 from mayfly.model.instant import Ms
@@ -48,6 +49,7 @@ class Stages:
     reconcile: Reconcile
     clock: Clock
     readiness: Readiness
+    events: EventStreams
     exposition: Callable[[str], tuple[bytes, str]]
     """The figures as a page and its content type, for what `Accept` asks for."""
 
