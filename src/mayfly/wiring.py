@@ -29,7 +29,9 @@ from mayfly.ports.clock import Clock
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.work_queue import WorkQueue
 from mayfly.processing.limits import Limits
+from mayfly.processing.own.call import OwnSteps
 from mayfly.processing.process import Processing
+from mayfly.processing.recipe import longest_run
 from mayfly.processing.reprocess import Reprocess
 from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores
@@ -42,7 +44,7 @@ from mayfly.settings import Settings
 from mayfly.vault.vault import Vault
 
 _LEASE_MARGIN_SECONDS = 30
-"""Beside the worker's own limit: opening, sealing and storing, on a slow disk."""
+"""Beside the limits of the worker and of the user's own steps: opening, sealing and storing, on a slow disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,15 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         readiness = Readiness()
         stores = Stores(vault, objects, metadata, queue, keys, clock)
         limits = _worker_limits(settings)
-        lease_ms = round((settings.worker_seconds + _LEASE_MARGIN_SECONDS) * SECOND)
+        longest = longest_run(settings.renditions, settings.worker_seconds)
+        lease_ms = round((longest + _LEASE_MARGIN_SECONDS) * SECOND)
+        OwnSteps().check(leg.own for recipe in settings.renditions for leg in recipe.legs)
 
         def make_sandbox() -> Sandbox:
             return Sandbox(limits, settings.renditions, journal=told)
 
-        def make_processing(sandbox: Sandbox, stopping: Event) -> Processing:
-            return Processing(stores, sandbox, settings.attempts, lease_ms, told, stopping)
+        def make_processing(sandbox: Sandbox, own_steps: OwnSteps, stopping: Event) -> Processing:
+            return Processing(stores, sandbox, own_steps, settings.attempts, lease_ms, told, stopping)
 
         metrics.read(*_readings(settings, folder, queue, clock, intake, readiness))
         yield Owner(
@@ -104,7 +108,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 exposition=metrics.exposition,
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
-            workers=WorkerPool(settings.workers, make_sandbox, make_processing, told),
+            workers=WorkerPool(settings.workers, make_sandbox, OwnSteps, make_processing, told),
             metadata=metadata,
             metrics=metrics,
             journal=told,

@@ -51,7 +51,7 @@ def test_a_label_that_is_a_fact_stands_in_the_open_and_a_personal_one_nowhere(do
     assert door.image(image["id"])["labels"] == image["labels"]
     entry = next(item for item in door.get("/v1/images").json()["items"] if item["id"] == image["id"])
     assert entry["labels"] == {"site": "quarry-of-facts"}
-    assert entry.keys() == image.keys() - {"sha256", "file_name", "uploader", "receipt"}
+    assert entry.keys() == image.keys() - {"sha256", "file_name", "uploader", "personal_facts", "receipt"}
     assert b"quarry-of-facts" in stored_bytes(door)
     assert b"canary-of-persons" not in stored_bytes(door)
     assert "canary-of-persons" not in door.log.read_text(encoding="utf-8")

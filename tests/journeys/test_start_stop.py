@@ -104,7 +104,7 @@ class Endless:
 
         processing: Any = SimpleNamespace(run_once=run_once)
         make_sandbox: Any = contextlib.nullcontext
-        return WorkerPool(count, make_sandbox, lambda *_: processing, lambda *_, **__: None)
+        return WorkerPool(count, make_sandbox, make_sandbox, lambda *_: processing, lambda *_, **__: None)
 
 
 def test_all_workers_together_are_waited_for_no_longer_than_one() -> None:

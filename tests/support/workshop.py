@@ -1,8 +1,8 @@
 """A house with processing in it, and a sandbox without a process."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +15,10 @@ from mayfly.model.lifecycle import State
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
 from mayfly.ports.work_queue import WorkQueue
+from mayfly.processing.limits import Limits
+from mayfly.processing.own.answer import Answer, Bounds
+from mayfly.processing.own.call import OwnSteps
+from mayfly.processing.own.step import HttpStep, OwnStep
 from mayfly.processing.process import Processing
 from mayfly.processing.recipe import parse_recipes
 from mayfly.processing.sandbox import Sandbox
@@ -36,6 +40,45 @@ def box(side: int) -> Any:
     return {"resize": {"width": side, "height": side}}
 
 
+@dataclass
+class FakeOwnSteps:
+    """A user's own steps without any: each answers with a text that names it and what it was given, and with its
+    parameters as facts. `faults` are raised one a call, `meanwhile` happens while one works."""
+
+    faults: list[MayflyError] = field(default_factory=list)
+    given: list[tuple[str, bytes, str]] = field(default_factory=list)
+    meanwhile: Meanwhile = lambda: None
+
+    def call(self, step: OwnStep, data: memoryview, media_type: str, bounds: Bounds) -> Answer:
+        assert data.readonly
+        name = step.url.rpartition("/")[2] if isinstance(step, HttpStep) else step.verb
+        self.given.append((name, bytes(data), media_type))
+        self.meanwhile()
+        if self.faults:
+            raise self.faults.pop(0)
+        return Answer(memoryview(f"{name} of {bytes(data).decode()}".encode()), "image/jpeg", dict(step.parameters))
+
+
+def own(name: str, **how: Any) -> Any:
+    return {"http": f"http://127.0.0.1:9/{name}", **how}
+
+
+@dataclass
+class FakeOutcome:
+    pictures: list[Any]
+    facts: Mapping[str, Any]
+    phash: bytes
+    timings: Mapping[str, float]
+    open: list["FakeOutcome"]
+
+    def __enter__(self) -> "FakeOutcome":
+        self.open.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open.remove(self)
+
+
 class FakeSandbox:
     """A sandbox without a process: what it is given it tells, `faults` it raises one a run, and `meanwhile` happens
     while it works. Its pictures are those of `PICTURES`, else a text that names the stage and the body."""
@@ -47,6 +90,8 @@ class FakeSandbox:
         self.stages: list[list[str]] = []
         self.recipes = parse_recipes({name: {"steps": [box(8), WEBP]} for name in PICTURES})
         self.meanwhile: Meanwhile = lambda: None
+        self.limits = Limits()
+        self.open: list[FakeOutcome] = []
 
     def desk(self, size: int) -> SharedBody:
         return SharedBody.create(size)
@@ -71,7 +116,7 @@ class FakeSandbox:
         ]
         facts = {"frames": 1} if measured else {}
         phash = bytes(8) if measured else b""
-        return nullcontext(SimpleNamespace(pictures=pictures, facts=facts, phash=phash, timings={"decode": 1.0}))
+        return FakeOutcome(pictures, facts, phash, {"decode": 1.0}, self.open)
 
 
 class Workshop(House):
@@ -80,6 +125,7 @@ class Workshop(House):
     def __init__(self) -> None:
         super().__init__()
         self.sandbox = FakeSandbox()
+        self.own_steps = FakeOwnSteps()
         self.stopping = threading.Event()
 
     def processing(self, metadata: object = None, queue: object = None, objects: object = None) -> Processing:
@@ -93,7 +139,8 @@ class Workshop(House):
             self.clock,
         )
         sandbox = cast("Sandbox", self.sandbox)
-        return Processing(stores, sandbox, ATTEMPTS, LEASE_MS, self.told, self.stopping)
+        own_steps = cast("OwnSteps", self.own_steps)
+        return Processing(stores, sandbox, own_steps, ATTEMPTS, LEASE_MS, self.told, self.stopping)
 
     def run(self, **instead: object) -> bool:
         return self.processing(**instead).run_once(0)

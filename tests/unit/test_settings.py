@@ -210,3 +210,54 @@ def test_the_command_s_help_does_not_wait_for_the_settings() -> None:
     program = "import sys, mayfly.cli.config; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "False"
+
+
+OWN = """
+[renditions.mine]
+steps = [
+  {run = ["./x", "--loud"], timeout = 20},
+  {python = {function = "steps.py:look", facts = "fact"}},
+  {http = "http://127.0.0.1:9000/step", timeout = 0},
+  {encode = {format = "webp"}},
+]
+"""
+
+
+def test_own_steps_are_written_short_or_long_and_their_files_lie_beside_the_settings_file(folder: Path) -> None:
+    (folder / "x").write_text("#!/bin/sh\n")
+    (folder / "x").chmod(0o755)
+    (folder / "steps.py").write_text("def look(picture): ...\n")
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    (folder / "mine.toml").write_text(OWN.replace("timeout = 0", "timeout = 1"))
+    settings = Settings.load(folder / "mine.toml", {}, {})
+    mine = settings.renditions[0]
+    run, function, endpoint = (leg.own for leg in mine.legs)
+    assert (run.timeout, function.facts, endpoint.timeout) == (20, "fact", 1)
+    assert mine.first is None
+    assert [step.fingerprint for step in (run, function)]
+    shown = settings.model_dump(mode="json")["renditions"]["mine"]["steps"]
+    assert shown[0]["run"]["command"] == ["./x", "--loud"]
+    assert shown[1]["python"]["function"] == "steps.py:look"
+
+
+def test_what_own_steps_lack_is_told_with_every_other_fault_at_its_line() -> None:
+    found = faults("port = -1\n" + OWN + '[renditions.other]\nsteps = [{run = ["./x"], colour = 1}, {run = ["./x"]}]\n')
+    places = [fault.partition(": ")[0] + ": " + fault.split(": ")[1] for fault in found]
+    assert places == [
+        "mayfly.toml:1: port",
+        "mayfly.toml:5: renditions.mine.steps[0].run.command",
+        "mayfly.toml:6: renditions.mine.steps[1].python.function",
+        "mayfly.toml:7: renditions.mine.steps[2].http.timeout",
+        "mayfly.toml:11: renditions.other.steps[0].run.colour",
+        "mayfly.toml:11: renditions.other.steps[1]",
+    ]
+    assert "the last step must be \"encode\"; got 'run'" in found[-1]
+
+
+def test_own_steps_in_the_environment_lie_where_the_server_starts(folder: Path) -> None:
+    (folder / "x").write_text("#!/bin/sh\n")
+    (folder / "x").chmod(0o755)
+    raw = '{"mine": {"steps": [{"run": ["./x"]}, {"encode": {"format": "png"}}]}}'
+    assert load(None, None, {"MAYFLY_RENDITIONS": raw}).renditions[0].legs

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mayfly.model.errors import Unavailable
 from mayfly.model.journal import Journal
+from mayfly.processing.own.call import OwnSteps
 from mayfly.processing.process import Processing
 from mayfly.processing.sandbox import Sandbox
 
@@ -15,16 +16,18 @@ _PAUSE_SECONDS = 1.0
 
 class WorkerPool:
     """Runs `count` workers until stopped. A sandbox is made, used and closed by its own thread, because the kernel
-    ends a child whose parent *thread* ends."""
+    ends a child whose parent *thread* ends; so are the hosts of the user's own steps."""
 
     def __init__(
         self,
         count: int,
         make_sandbox: Callable[[], Sandbox],
-        make_processing: Callable[[Sandbox, threading.Event], Processing],
+        make_own_steps: Callable[[], OwnSteps],
+        make_processing: Callable[[Sandbox, OwnSteps, threading.Event], Processing],
         journal: Journal,
     ) -> None:
         self._make_sandbox = make_sandbox
+        self._make_own_steps = make_own_steps
         self._make_processing = make_processing
         self._journal = journal
         self._stopping = threading.Event()
@@ -46,8 +49,8 @@ class WorkerPool:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
-        with self._make_sandbox() as sandbox:
-            processing = self._make_processing(sandbox, self._stopping)
+        with self._make_sandbox() as sandbox, self._make_own_steps() as own_steps:
+            processing = self._make_processing(sandbox, own_steps, self._stopping)
             while not self._stopping.is_set():
                 try:
                     processing.run_once(_WAIT_SECONDS)

@@ -36,7 +36,7 @@ def _attempts(registry: CollectorRegistry) -> Mapping[str, Handler]:
     )
     stages = Histogram(
         "mayfly_processing_stage_seconds",
-        "A processed image's time in each stage: open, decode, resize, encode, facts, store; in seconds.",
+        "A processed image's time in each stage: open, decode, resize, encode, facts, own, store; in seconds.",
         ("stage",),
         buckets=PAUSES,
         registry=registry,

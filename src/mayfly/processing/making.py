@@ -1,22 +1,33 @@
 """What an attempt makes of an image: renditions in the store, facts for the record.
 
+    original → ONE pass through the cage for all recipes → rendition
+                    → the user's own step → the cage again → rendition
+                                                → ...
+
 What is there already and made by the recipe in force is kept. What replaces an older rendition is stored beside it, and
 takes its place when the claim is settled: until then, and if the attempt fails, readers get the old one whole.
 """
 
+import contextlib
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mayfly.model.address import Address
-from mayfly.model.errors import KeyDestroyed, Unopenable
+from mayfly.model.errors import AttemptFailed, KeyDestroyed, Rejected, Unopenable
 from mayfly.model.image import Facts, ImageRecord, Rendition
 from mayfly.model.instant import Week, week_of
 from mayfly.model.job import Processed
+from mayfly.processing.own.answer import Answer, at_fault
+from mayfly.processing.own.call import OwnSteps
+from mayfly.processing.own.step import OwnStep
 from mayfly.processing.recipe import Recipe
 from mayfly.processing.sandbox import Outcome, Picture, Sandbox
 from mayfly.processing.shared_body import SharedBody
+from mayfly.processing.stage import Stage
+from mayfly.processing.step_facts import StepFacts
 from mayfly.processing.verdicts import Stores
 
 _FINGERPRINT_BYTES = 16
@@ -27,33 +38,87 @@ _NAME_CHARACTERS = 32
 class Making:
     """Used by one thread."""
 
-    def __init__(self, stores: Stores, sandbox: Sandbox) -> None:
+    def __init__(self, stores: Stores, sandbox: Sandbox, own_steps: OwnSteps) -> None:
         self._stores = stores
         self._sandbox = sandbox
+        self._own_steps = own_steps
 
-    def make(self, record: ImageRecord) -> Processed:
+    def make(self, record: ImageRecord, seconds: float) -> Processed:
         """Make what the record lacks. Its new renditions are stored when this returns, and named by nobody yet.
 
+        Args:
+            seconds: the longest it may take; past that nothing more is begun.
+
         Raises:
-            Rejected, AttemptFailed: as `Sandbox.run`.
+            Rejected, AttemptFailed: as `Sandbox.run` and `OwnSteps.call`; `attempt-overdue`.
             ObjectMissing, Unopenable, Expired, Erased, Unavailable: as the stores.
         """
-        watch = _Stopwatch()
+        watch = _Stopwatch(seconds)
         queued_ms = self._stores.clock.now() - record.id.birth
         current = {rendition.name: rendition for rendition in record.renditions}
         wanted = [recipe for recipe in self._sandbox.recipes if not _stands(current.get(recipe.name), recipe)]
-        stages = [recipe.stages[0] for recipe in wanted]
+        watch.spend("queued", float(queued_ms))
+        said = StepFacts()
         made: dict[str, Rendition] = {}
-        with self._sandbox.desk(record.size) as body:
-            self._open_into(body, record)
-            watch.lap("open")
-            with self._sandbox.run(body, record.media_type, stages) as outcome:
-                watch.lap("work")
-                for recipe, picture in zip(wanted, outcome.pictures, strict=True):
+        with self._first_pass(record, wanted, watch) as outcome:
+            pictures = {picture.name: picture for picture in outcome.pictures}
+            for recipe in wanted:
+                first = pictures[recipe.first.name] if recipe.first else None
+                with self._finished(record, recipe, first, said, watch) as picture:
+                    watch.refuse_overdue()
                     made[recipe.name] = self._store(record, recipe, picture, current.get(recipe.name))
-                watch.lap("store")
-                facts = self._facts(outcome, {"queued": float(queued_ms), **watch.laps})
-        return Processed(self._in_order(current | made), facts)
+                    watch.lap("store")
+            facts = self._facts(record, outcome, watch.spent, said, set(made))
+        return Processed(self._in_order(current | made), facts, self._sealed(record, said, set(made)))
+
+    @contextlib.contextmanager
+    def _first_pass(self, record: ImageRecord, wanted: Sequence[Recipe], watch: "_Stopwatch") -> Iterator[Outcome]:
+        """What all recipes need of the original, and its facts, decoded once."""
+        with self._original(record, watch) as body:
+            stages = [recipe.first for recipe in wanted if recipe.first]
+            outcome = self._sandbox.run(body, record.media_type, stages)
+        watch.skip()
+        with outcome:
+            watch.spend_all(outcome.timings)
+            yield outcome
+
+    @contextlib.contextmanager
+    def _finished(
+        self, record: ImageRecord, recipe: Recipe, first: Picture | None, said: StepFacts, watch: "_Stopwatch"
+    ) -> Iterator[Picture]:
+        """The picture after every leg. Of the pictures on the way no more than one is held at a time."""
+        picture = first
+        with contextlib.ExitStack() as held:
+            for leg in recipe.legs:
+                watch.refuse_overdue()
+                if picture is None:
+                    with self._original(record, watch) as body, body.view[: record.size] as original:
+                        answer = self._call(leg.own, original.toreadonly(), record.media_type)
+                else:
+                    answer = self._call(leg.own, picture.data, picture.media_type)
+                held.close()
+                said.add(recipe.name, leg.own.facts, answer.facts)
+                watch.lap("own")
+                watch.refuse_overdue()
+                outcome = held.enter_context(self._decoded(answer, leg.stage))
+                watch.skip()
+                watch.spend_all(outcome.timings)
+                picture = outcome.pictures[0]
+            assert picture is not None, "a recipe without a first stage has a leg"
+            yield picture
+
+    def _call(self, step: OwnStep, data: memoryview, media_type: str) -> Answer:
+        return self._own_steps.call(step, data, media_type, self._sandbox.limits)
+
+    def _decoded(self, answer: Answer, stage: Stage) -> Outcome:
+        """A step's answer is a stranger's bytes like any upload; but if it is no picture, the step failed."""
+        size = len(answer.data)
+        with self._sandbox.desk(size) as body:
+            body.view[:size] = answer.data
+            try:
+                return self._sandbox.run(body, answer.media_type, [stage], measured=False)
+            except Rejected as fault:
+                raise at_fault(fault) from None
 
     def remove_what_was_replaced(self, before: ImageRecord, after: ImageRecord) -> None:
         """Once the claim is settled. What a crash leaves, a reconcile finds."""
@@ -68,14 +133,20 @@ class Making:
         for name in names:
             self._stores.objects.delete(Address.rendition(record.id, name))
 
-    def _open_into(self, body: SharedBody, record: ImageRecord) -> None:
-        reader = self._stores.vault.open(Address.original(record.id))
-        try:
-            if reader.size != record.size:
-                raise Unopenable("the original has another size than its record")
-            reader.read_into(body.view[: record.size])
-        finally:
-            reader.close()
+    @contextlib.contextmanager
+    def _original(self, record: ImageRecord, watch: "_Stopwatch") -> Iterator[SharedBody]:
+        """The original on the desk, opened."""
+        watch.skip()
+        with self._sandbox.desk(record.size) as body:
+            reader = self._stores.vault.open(Address.original(record.id))
+            try:
+                if reader.size != record.size:
+                    raise Unopenable("the original has another size than its record")
+                reader.read_into(body.view[: record.size])
+            finally:
+                reader.close()
+            watch.lap("open")
+            yield body
 
     def _store(self, record: ImageRecord, recipe: Recipe, picture: Picture, current: Rendition | None) -> Rendition:
         # Two names take turns, so that no attempt writes over what the record names.
@@ -102,14 +173,27 @@ class Making:
         named = [recipe.name for recipe in self._sandbox.recipes]
         return tuple(renditions[name] for name in [*named, *(name for name in renditions if name not in named)])
 
-    def _facts(self, outcome: Outcome, timings: Mapping[str, float]) -> Facts:
-        laps = {**timings, **outcome.timings}
-        laps.pop("work", None)
+    def _facts(
+        self, record: ImageRecord, outcome: Outcome, spent: Mapping[str, float], said: StepFacts, remade: set[str]
+    ) -> Facts:
+        steps = said.facts((record.facts or {}).get("steps", {}), remade)
         return {
             **outcome.facts,
             "fingerprint": self._fingerprints(outcome.phash),
-            "timings": {f"{name}_ms": round(value, 1) for name, value in laps.items()},
+            **({"steps": steps} if steps else {}),
+            "timings": {f"{name}_ms": round(value, 1) for name, value in spent.items()},
         }
+
+    def _sealed(self, record: ImageRecord, said: StepFacts, remade: set[str]) -> bytes | None:
+        """The personal fields sealed anew, where steps have something to add or to take back."""
+        if not record.renditions and not said.has_personal:
+            return None
+        vault = self._stores.vault
+        personal = vault.open_personal(record.id, record.sealed)
+        found = said.personal(personal.step_facts, remade)
+        if found == personal.step_facts:
+            return None
+        return vault.seal_personal(record.id, replace(personal, step_facts=found))
 
     def _fingerprints(self, phash: bytes) -> dict[str, str]:
         """The picture's hash under this week's key and next week's, so that neighbours in time stay comparable.
@@ -141,14 +225,31 @@ def _second_name(name: str) -> str:
 
 
 class _Stopwatch:
-    """Milliseconds between laps, by name."""
+    """Milliseconds by name, and the instant past which nothing more is to be begun."""
 
-    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, seconds: float, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
         self._last = now()
-        self.laps: dict[str, float] = {}
+        self._end = self._last + seconds
+        self.spent: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        moment = self._now()
-        self.laps[name] = (moment - self._last) * 1_000
-        self._last = moment
+        """Since the last lap or skip."""
+        last = self._last
+        self.skip()
+        self.spend(name, (self._last - last) * 1_000)
+
+    def skip(self) -> None:
+        self._last = self._now()
+
+    def spend(self, name: str, milliseconds: float) -> None:
+        self.spent[name] = self.spent.get(name, 0.0) + milliseconds
+
+    def spend_all(self, others: Mapping[str, float]) -> None:
+        for name, milliseconds in others.items():
+            self.spend(name, milliseconds)
+
+    def refuse_overdue(self) -> None:
+        """Whoever claims the image next must not meet us."""
+        if self._now() > self._end:
+            raise AttemptFailed("attempt-overdue")

@@ -22,11 +22,13 @@ from mayfly.model.errors import (
     Unopenable,
 )
 from mayfly.model.image import Source
+from mayfly.model.instant import SECOND
 from mayfly.model.job import Delivery
 from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
 from mayfly.ports.metadata_store import Claim, RejectedVerdict
 from mayfly.processing.making import Making
+from mayfly.processing.own.call import OwnSteps
 from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores, Verdicts
 
@@ -38,13 +40,14 @@ class Processing:
         self,
         stores: Stores,
         sandbox: Sandbox,
+        own_steps: OwnSteps,
         attempts: int,
         lease_ms: int,
         journal: Journal,
         stopping: threading.Event,
     ) -> None:
         self._stores = stores
-        self._making = Making(stores, sandbox)
+        self._making = Making(stores, sandbox, own_steps)
         self._attempts = attempts
         self._lease_ms = lease_ms
         self._journal = journal
@@ -91,7 +94,7 @@ class Processing:
     def _attempt(self, claim: Claim, delivery: Delivery) -> None:
         self._journal("attempt_begun")
         try:
-            settled = self._verdicts.settle(claim, self._making.make(claim.record))
+            settled = self._verdicts.settle(claim, self._making.make(claim.record, self._lease_ms / SECOND))
         except Exception as fault:
             self._conclude(claim, delivery, fault)
         else:

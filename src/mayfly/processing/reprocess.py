@@ -52,7 +52,7 @@ class Reprocess:
         self._metadata = metadata
         self._queue = queue
         self._keys = keys
-        self._recipes = tuple(recipes)
+        self._hashes = {recipe.name: recipe.hash for recipe in recipes}
         self._journal = journal
 
     def page(self, wanted: Filter, *, dry_run: bool) -> Reprocessed:
@@ -99,7 +99,7 @@ class Reprocess:
     def _outdated(self, record: ImageRecord) -> bool:
         """A failed image always is: whatever it has, its last run came to nothing."""
         made = {rendition.name: rendition.recipe for rendition in record.renditions}
-        return record.state is State.FAILED or any(made.get(recipe.name) != recipe.hash for recipe in self._recipes)
+        return record.state is State.FAILED or any(made.get(name) != wanted for name, wanted in self._hashes.items())
 
     def _reopen(self, record: ImageRecord) -> bool:
         try:

@@ -29,6 +29,9 @@ _END_SECONDS = 5.0
 # The least memory that is kept for originals. It grows to the largest that came.
 _DESK_BYTES = 4 * MIB
 
+# Nor more than this is kept: uploads are smaller, and what a step of the user's own gives back may be far larger.
+_LARGEST_DESK = 16 * MIB
+
 # A worker is replaced after this many images, so that whatever a decoder leaks is bounded. It costs 0.4 s of CPU.
 _IMAGES_A_WORKER = 500
 
@@ -108,7 +111,13 @@ class Sandbox:
     @contextlib.contextmanager
     def desk(self, size: int) -> Iterator[SharedBody]:
         """Shared memory for an original of `size` bytes, 1 or more, which only its holder can write; wiped afterwards.
-        It is kept from one image to the next: getting 4 MB of pages from the system costs 4 ms of CPU."""
+        It is kept from one image to the next: getting 4 MB of pages from the system costs 4 ms of CPU. (A body larger
+        than any upload gets memory of its own.)"""
+        if size > _LARGEST_DESK:
+            with SharedBody.create(size) as large:
+                large.freeze()
+                yield large
+            return
         if self._desk is None or self._desk.room < size:
             self._clear_desk()
             self._desk = SharedBody.create(max(size, _DESK_BYTES))

@@ -20,6 +20,7 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
 )
 
 from mayfly.model.errors import InvalidRequest, Misconfigured
@@ -32,6 +33,8 @@ from mayfly.settings.sources import Source, read_sources
 MOST_BYTES = 10 * 1024 * 1024
 MOST_LABELS = 16
 _LIMITS = Limits()
+_FOLDER = "folder"
+"""In the validation's context: the folder in which the recipes' relative paths begin."""
 
 
 def _whole(value: object) -> object:
@@ -72,11 +75,11 @@ def _retention(value: object) -> Retention:
         raise ValueError(str(error)) from None
 
 
-def _recipes(value: object) -> tuple[Recipe, ...]:
+def _recipes(value: object, info: ValidationInfo) -> tuple[Recipe, ...]:
     if not isinstance(value, Mapping):
         raise ValueError("must be a table of renditions, each with its steps")  # noqa: TRY004 - as above
     try:
-        return parse_recipes(value)
+        return parse_recipes(value, (info.context or {}).get(_FOLDER, Path()))
     except Misconfigured as error:
         raise Nested(error.faults) from None
 
@@ -191,7 +194,9 @@ class Settings(BaseModel):
         values = {name: value for source in sources for name, value in source.values.items()}
         origin = {name: source for source in sources for name in source.values}
         try:
-            settings = cls.model_validate(values)
+            renditions = origin.get("renditions")
+            beside = {} if renditions is None else {_FOLDER: renditions.folder}
+            settings = cls.model_validate(values, context=beside)
         except ValidationError as error:
             faults += explain(error, origin, cls.model_fields)
         faults += _overlap(values, origin)

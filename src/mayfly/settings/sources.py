@@ -26,6 +26,10 @@ class Source(Protocol):
     def values(self) -> Mapping[str, Any]:
         """By setting name."""
 
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin."""
+
     def place(self, path: str) -> str:
         """What a fault at this dotted path begins with."""
 
@@ -38,6 +42,10 @@ class FileSource:
     file: TomlFile
     values: Mapping[str, Any]
 
+    @property
+    def folder(self) -> Path:
+        return Path(self.file.name).parent
+
     def place(self, path: str) -> str:
         return f"{self.file.place(path)}: {path}"
 
@@ -48,6 +56,7 @@ class FileSource:
 @dataclass(frozen=True, slots=True)
 class EnvironmentSource:
     values: Mapping[str, Any]
+    folder: Path = Path()
 
     def place(self, path: str) -> str:
         name = path.partition(".")[0].partition("[")[0]
@@ -60,6 +69,7 @@ class EnvironmentSource:
 @dataclass(frozen=True, slots=True)
 class OptionSource:
     values: Mapping[str, Any]
+    folder: Path = Path()
 
     def place(self, path: str) -> str:
         name = path.partition(".")[0].partition("[")[0]
