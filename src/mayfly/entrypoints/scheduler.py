@@ -7,6 +7,7 @@ Two threads: a reconcile looks at everything that lives and may take its time, a
 import threading
 from collections.abc import Callable
 
+from mayfly.entrypoints.ending import ended_within
 from mayfly.model.errors import MayflyError, StorageFull
 from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_of, week_of
 from mayfly.model.journal import Journal
@@ -65,10 +66,14 @@ class Scheduler:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
+    def begin_stop(self) -> None:
+        """Begin nothing more: a purge under way ends with its minute. Returns at once."""
         self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """`begin_stop`, and wait so long at most. Whether both threads have ended. Harmless before `start`."""
+        self.begin_stop()
+        return ended_within(self._threads, timeout_seconds)
 
     def round(self) -> None:
         """Whatever is to be done now. Cheap when nothing is."""
@@ -109,8 +114,8 @@ class Scheduler:
         """Whether nothing that was due is left."""
         # Should it fail, it is not tried again at every look.
         self._swept_through, self._retry_at = last_ended(now), Ms(now + _RETRY_EVERY)
-        run = self._sweep.run()
-        if run.unverified:
+        run = self._sweep.run(self._stopping.is_set)
+        if run.unverified or run.cut_short:
             return False
         self._retry_at = None
         return True

@@ -1,9 +1,9 @@
 """The supervisor of the workers: one thread a worker, each with a sandboxed process of its own."""
 
 import threading
-import time
 from collections.abc import Callable
 
+from mayfly.entrypoints.ending import ended_within
 from mayfly.model.errors import Unavailable
 from mayfly.model.journal import Journal
 from mayfly.processing.own.call import OwnSteps
@@ -39,14 +39,15 @@ class WorkerPool:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_seconds: float) -> None:
-        """Take no more work; wait for what is in hand, so long for all together. What is not done by then is given
-        back at the next start. Harmless before `start`."""
+    def begin_stop(self) -> None:
+        """Take no more work. Returns at once."""
         self._stopping.set()
-        deadline = time.monotonic() + timeout_seconds
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """`begin_stop`, and wait for what is in hand, so long for all together. Whether all of it was finished; the
+        rest is given back. Harmless before `start`."""
+        self.begin_stop()
+        return ended_within(self._threads, timeout_seconds)
 
     def _run(self) -> None:
         with self._make_sandbox() as sandbox, self._make_own_steps() as own_steps:

@@ -12,6 +12,7 @@ what is due, not a note about it.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mayfly.model.address import Address
@@ -49,11 +50,13 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class SweepRun:
-    """What one run did. `keys` counts the keys destroyed, `swept` the minutes that held anything."""
+    """What one run did. `keys` counts the keys destroyed, `swept` the minutes that held anything; `cut_short` says that
+    minutes which are due were left to the next run."""
 
     through: Minute
     keys: int
     swept: tuple[Swept, ...]
+    cut_short: bool = False
 
     @property
     def unverified(self) -> tuple[Swept, ...]:
@@ -80,8 +83,8 @@ class Sweep:
         self._form_lifetime = form_lifetime
         self._lock = threading.Lock()
 
-    def run(self) -> SweepRun:
-        """Destroy everything that is due now.
+    def run(self, cancelled: Callable[[], bool] = lambda: False) -> SweepRun:
+        """Destroy everything that is due now. `cancelled` is asked between minutes, once all keys are dead.
 
         Raises:
             ClockHeld: wall time jumped; nothing is destroyed by it until an operator confirms.
@@ -91,8 +94,10 @@ class Sweep:
             # Keys of every due minute die before the first byte is looked for.
             keys = self._keys.destroy([minute for minute in self._keys.live() if minute <= through])
             destroyed_at = self._clock.now()
-            swept, ended = [], through
+            swept, ended, cut_short = [], through, False
             for minute in self._due(through):
+                if cut_short := cancelled():
+                    break
                 swept.append(self._sweep(minute, destroyed_at))
                 if (later := self._last_believed()) > ended:
                     # Minutes that end meanwhile are swept by the next run; their keys do not wait for it.
@@ -101,7 +106,7 @@ class Sweep:
             self._lapse()
             # Also after an empty run: one that was put off, and the pages of early erasures, are made up for.
             self._scrub()
-            run = SweepRun(through, keys, self._verified(swept, through))
+            run = SweepRun(through, keys, self._verified(swept, through), cut_short)
             self._journal("swept", keys=keys, unverified=len(run.unverified), at=self._clock.now())
             return run
 

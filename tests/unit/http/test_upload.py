@@ -1,6 +1,8 @@
 """A body as it comes in: whoever stalls, or leaves, is told so or let go."""
 
 import asyncio
+import contextlib
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,7 +10,11 @@ import pytest
 from starlette.requests import Request
 
 from mayfly.entrypoints.http import upload
+from mayfly.intake.receive import Intake, IntakeLimits
 from mayfly.model.errors import BodyCut
+from mayfly.model.principal import Principal, Role
+from mayfly.model.retention import Retention
+from support.house import START, House
 
 Message = dict[str, Any]
 
@@ -83,3 +89,38 @@ def test_a_body_that_stands_still_is_not_waited_for_for_ever(monkeypatch: pytest
     monkeypatch.setattr(upload, "LONGEST_PAUSE_SECONDS", 0.01)
     with pytest.raises(BodyCut, match="no byte came"):
         read([part(b"one", more=True)])
+
+
+def test_an_upload_under_way_when_the_server_stops_leaves_nothing() -> None:
+    """A cancelled task cannot wait for a thread: it is cancelled there, too."""
+    house = House()
+    limits = IntakeLimits(max_bytes=10_000, max_pixels=10_000, max_uploads=2, retention=Retention(60), labels={})
+    intake = Intake(house.vault, house.objects, house.metadata, house.keys, house.clock, limits, house.told)
+    begun = asyncio.Event()
+
+    async def receive() -> Message:
+        if begun.is_set():
+            await asyncio.Event().wait()
+        begun.set()
+        return part(png(), more=True)
+
+    async def cancel_twice() -> None:
+        scope = {"type": "http", "method": "POST", "headers": [], "query_string": b""}
+        request = Request(scope, receive)
+        task = asyncio.create_task(upload.receive_upload(request, intake, Principal("local", Role.ADMIN), START))
+        await begun.wait()
+        while not house.standing():
+            await asyncio.sleep(0)
+        # As the web server does it, and then the loop.
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_twice())
+    assert (house.standing(), intake.in_flight()) == (set(), frozenset())
+
+
+def png() -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 1, 1, 8, 2, 0, 0, 0) + bytes(4)

@@ -223,3 +223,16 @@ def test_a_crash_at_any_step_is_made_up_for_by_the_next_run(house: House, port: 
     assert house.metadata.tables.images.keys() == {living}
     assert house.queue.depth() == 0
     assert min(house.keys.live()) == run.through + 1
+
+
+def test_a_run_that_is_cancelled_destroys_all_keys_and_leaves_minutes_to_the_next(house: House) -> None:
+    first, second = house.admit_processed(minutes=5), house.admit_processed(minutes=6)
+    house.end_minute_of(second)
+    asked = iter([False, True])
+    run = sweep_of(house).run(lambda: next(asked))
+    assert run.cut_short
+    assert [swept.minute for swept in run.swept] == [first.expiry_minute]
+    assert not {first.expiry_minute, second.expiry_minute} & set(house.keys.live())
+    assert {name.partition(".")[0] for name in house.standing()} == {str(second)}
+    again = sweep_of(house).run()
+    assert (again.cut_short, house.standing()) == (False, set())

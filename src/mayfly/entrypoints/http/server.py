@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate
 
 import uvicorn
@@ -58,15 +59,18 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(
-    app: FastAPI,
-    listener: socket.socket,
-    clock: Clock,
-    on_listening: Callable[[], None],
-    on_stopping: Callable[[], None],
-) -> None:
-    """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds. `on_stopping` is called at
-    the end's beginning, on the event loop: what would never end by itself is ended there.
+@dataclass(frozen=True, slots=True)
+class Occasions:
+    """What is called on the event loop, which must not be kept waiting: once connections are answered, about every
+    second, and as soon as the end begins: what would never end by itself is ended there."""
+
+    listening: Callable[[], None]
+    beat: Callable[[], None]
+    stopping: Callable[[], None]
+
+
+def serve(app: FastAPI, listener: socket.socket, clock: Clock, occasions: Occasions) -> None:
+    """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds.
 
     The signal is raised again afterwards, for whatever handler the caller had set.
     """
@@ -84,35 +88,29 @@ def serve(
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    _Server(config, clock, on_listening, on_stopping).run(sockets=[listener])
+    _Server(config, clock, occasions).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Dates its responses by the clock that images die by: who counts down to a death needs that one."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        clock: Clock,
-        on_listening: Callable[[], None],
-        on_stopping: Callable[[], None],
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, clock: Clock, occasions: Occasions) -> None:
         super().__init__(config)
         self._clock = clock
-        self._on_listening = on_listening
-        self._on_stopping = on_stopping
+        self._occasions = occasions
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_listening()
+        self._occasions.listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._on_stopping()
+        self._occasions.stopping()
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         done = await super().on_tick(counter)
         if counter % _TICKS_A_SECOND == 0:
+            self._occasions.beat()
             # A clock file that cannot be read is told by the routes that need the time; here the date goes missing.
             with contextlib.suppress(MayflyError, OSError):
                 date = formatdate(self._clock.now() / SECOND, usegmt=True).encode()

@@ -62,6 +62,10 @@ async def receive_upload(request: Request, intake: Intake, principal: Principal,
     except MayflyError as fault:
         intake.journal("refused", source=Source.HTTP, reason=problem_of(fault).slug)
         raise
+    except asyncio.CancelledError:
+        # The server stops. Not in a thread: waiting for one would be cancelled, too.
+        upload.abort_now()
+        raise
     finally:
         await upload.abort()
 
@@ -109,7 +113,12 @@ class _Upload:
 
     async def abort(self) -> None:
         if self._receiving is not None:
-            await run_in_threadpool(self._receiving.abort)
+            await run_in_threadpool(self.abort_now)
+
+    def abort_now(self) -> None:
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None:
+            receiving.abort()
 
     async def _take(self, event: Event, fields: list[tuple[str, str]]) -> None:
         match event:
