@@ -95,7 +95,12 @@ CHUNKED = b"POST /read HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked
 )
 def test_a_head_without_end_is_refused(connect: Connect, start: bytes, piece: bytes) -> None:
     connection = connect()
-    connection.sendall(start)
+    first, _, second = start.rpartition(b"\r\n\r\n")
+    if first:
+        # Answered before the flood: what comes while an answer is under way is cut without another.
+        connection.sendall(first + b"\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    connection.sendall(second)
     answer = flood(connection, piece)
     assert b"HTTP/1.1 431 " in answer
     head, _, body = answer[answer.index(b"HTTP/1.1 431 ") :].partition(b"\r\n\r\n")
@@ -109,7 +114,9 @@ def test_a_head_without_end_is_refused(connect: Connect, start: bytes, piece: by
 def test_a_body_without_bytes_is_cut(connect: Connect, piece: bytes) -> None:
     connection = connect()
     connection.sendall(CHUNKED + b"1\r\nx\r\n" + piece)
-    assert flood(connection, piece.removeprefix(b"0\r\n").removeprefix(b"5;")) == b""
+    answer = flood(connection, piece.removeprefix(b"0\r\n").removeprefix(b"5;"))
+    # Too many trailers are told, unless the answer had begun.
+    assert answer[:13] in (b"", b"HTTP/1.1 431 ")
 
 
 def test_a_head_within_the_bound_is_taken(connect: Connect) -> None:
