@@ -5,9 +5,7 @@ The trace of a real server is played to a small model of a disk, which knows wha
 
 import os
 import re
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import pytest
 
 from support.processes import hold
 from support.server import MakeServer, Server, until
+from support.tracing import require_strace
 
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg")
 SYNCS = ("fsync", "fdatasync")
@@ -133,23 +132,10 @@ class Traced:
         return {path for path in disk.unsynced if path.name not in ("clock.tick", "mayfly.db-shm", "owner.lock")}
 
 
-def _no_strace() -> str | None:
-    """Why processes cannot be traced here; None where they can."""
-    if shutil.which("strace") is None:
-        return "strace is not installed: nothing shows here that uploads are synced before they are acknowledged"
-    if subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode:
-        return "strace may not trace here: nothing shows here that uploads are synced before they are acknowledged"
-    return None
-
-
 @pytest.fixture
 def traced(make_server: MakeServer, tmp_path: Path, small: bytes) -> Iterator[Traced]:
     """One whose only worker is stopped with an image in its hands: nothing but requests writes to its folders."""
-    missing = _no_strace()
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    if missing:
-        pytest.skip(missing)
+    require_strace("that uploads are synced before they are acknowledged")
     trace = tmp_path / "trace"
     # -D: the server stays our own child, the tracer stands aside.
     wrapper = ("strace", "-D", "-f", "-qq", "-y", "-s", "600", "-o", str(trace), "-e", f"trace={TRACED}")

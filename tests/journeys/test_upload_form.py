@@ -181,7 +181,7 @@ def test_of_many_files_at_once_exactly_one_is_the_image(door: Server, small: byt
         form = issue(door)
         bodies = [small + bytes(number) for number in range(12)]
         with ThreadPoolExecutor(12) as crowd:
-            answers = list(crowd.map(lambda body, form=form: post(form, body), bodies))  # type: ignore[misc]
+            answers = list(crowd.map(lambda body, form=form: post(form, body), bodies))
         (winner,) = [body for body, answer in zip(bodies, answers, strict=True) if answer.status_code == 204]
         assert {answer.status_code for answer in answers} == {204, 409}
         door.until_state(form["id"], "processed")

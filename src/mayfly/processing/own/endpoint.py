@@ -90,7 +90,7 @@ class Endpoint:
 
 
 class _Connection(http.client.HTTPConnection):
-    sock: TimedSocket | TimedTlsSocket | None  # type: ignore[assignment]
+    sock: TimedSocket | TimedTlsSocket | None
 
     def __init__(self, host: str, port: int, *, tls: bool) -> None:
         super().__init__(host, port)
