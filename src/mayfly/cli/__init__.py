@@ -8,7 +8,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mayfly import __version__
-from mayfly.cli import config
+from mayfly.cli import config, remote
+from mayfly.cli.remote import AsJson
 from mayfly.model.errors import MayflyError, Misconfigured
 
 MISCONFIGURED = config.MISCONFIGURED
@@ -23,12 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(config.app)
-clock_app = typer.Typer(name="clock", help="The server's clock.", no_args_is_help=True)
-app.add_typer(clock_app)
-
-Url = Annotated[str, typer.Option("--url", envvar="MAYFLY_URL", metavar="URL", help="The server's address.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-_URL = "http://127.0.0.1:8080"
+app.add_typer(remote.clock_app)
 
 
 def main() -> None:
@@ -117,94 +113,8 @@ def up(
     run_up(config, options, leaving)
 
 
-@app.command()
-def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images.")],
-    url: Url = _URL,
-    retain: Annotated[str | None, typer.Option(metavar="DURATION", help="Live shorter, e.g. PT1H.")] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A declared label.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until each is processed.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Upload images."""
-    from mayfly.cli import client
-
-    client.run(lambda: client.upload(url, files, retain, label or [], wait=wait, as_json=as_json))
-
-
-@app.command()
-def ls(
-    url: Url = _URL,
-    state: Annotated[str | None, typer.Option(help="received, processing, processed, failed or rejected.")] = None,
-    source: Annotated[str | None, typer.Option(help="http or kafka.")] = None,
-    received_from: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Born at or after.")] = None,
-    received_to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Born before.")] = None,
-    limit: Annotated[str | None, typer.Option(help="Images a page, 1 to 200.")] = None,
-    cursor: Annotated[str | None, typer.Option(help="Go on after the previous page.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every page.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List images, newest first."""
-    from mayfly.cli import client
-
-    filters = {
-        "state": state,
-        "source": source,
-        "received_from": received_from,
-        "received_to": received_to,
-        "limit": limit,
-        "cursor": cursor,
-    }
-    client.run(lambda: client.ls(url, filters, everything=everything, as_json=as_json))
-
-
-@app.command()
-def get(
-    image_id: Annotated[str, typer.Argument(metavar="ID")],
-    url: Url = _URL,
-    rendition: Annotated[str | None, typer.Option(metavar="NAME", help="Fetch this rendition.")] = None,
-    original: Annotated[bool, typer.Option("--original", help="Fetch the bytes as received.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Into this file, not to stdout.")] = None,
-) -> None:
-    """Show one image's record, or fetch its bytes."""
-    from mayfly.cli import client
-
-    client.run(lambda: client.get(url, image_id, rendition, original=original, output=output))
-
-
-@app.command()
-def reprocess(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="These; else by filter.")] = None,
-    url: Url = _URL,
-    state: Annotated[str | None, typer.Option(help="processed or failed. [default: both]")] = None,
-    source: Annotated[str | None, typer.Option(help="http or kafka.")] = None,
-    received_from: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Born at or after.")] = None,
-    received_to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Born before.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Process again what failed, and what the recipes in force would make otherwise. Nothing lives longer by it."""
-    from mayfly.cli import client
-    from mayfly.cli.reprocess import reprocess as run_reprocess
-
-    filters = {"state": state, "source": source, "received_from": received_from, "received_to": received_to}
-    client.run(lambda: run_reprocess(url, filters, ids or [], dry_run=dry_run, as_json=as_json))
-
-
-@app.command()
-def sweep(url: Url = _URL, as_json: AsJson = False) -> None:
-    """Destroy now what is due, and remove what is orphaned."""
-    from mayfly.cli import client
-
-    client.run(lambda: client.sweep(url, as_json=as_json))
-
-
-@clock_app.command("confirm")
-def clock_confirm(url: Url = _URL) -> None:
-    """Say that the time is right after a jump: what is due by it is destroyed from here on."""
-    from mayfly.cli import client
-
-    client.run(lambda: client.confirm_clock(url))
+for _command in remote.COMMANDS:
+    app.command()(_command)
 
 
 @app.command()
