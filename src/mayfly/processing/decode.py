@@ -25,7 +25,10 @@ from mayfly.processing.picture import Picture, Size
 _SHRINKS = (8, 4, 2)
 
 _TURN_THEMSELVES = (MediaType.HEIC, MediaType.AVIF)
-_OUT_OF_MEMORY = re.compile(r"out of memory|insufficient memory|unable to allocate|memory allocation", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|insufficient memory|unable to allocate|failed to allocate|memory allocation|memory error",
+    re.IGNORECASE,
+)
 _CUT = re.compile(r"premature end|unexpected end|truncated|bad seek|not enough", re.IGNORECASE)
 
 

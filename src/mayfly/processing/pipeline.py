@@ -145,9 +145,9 @@ def _apply(steps: Sequence[Step], picture: Picture) -> Picture:
 def _encode(stage: Stage, picture: Picture) -> Made:
     try:
         media_type, data = stage.encode.write(picture)
-    except pyvips.Error:
+    except pyvips.Error as error:
         # The pixels are decoded and in memory: this is the format's limit (WebP has 16,383 pixels a side).
-        raise AttemptFailed("encode-failed") from None
+        raise MemoryError if says_out_of_memory(str(error)) else AttemptFailed("encode-failed") from None
     return Made(stage.name, media_type, picture.image.width, picture.image.height, data)
 
 

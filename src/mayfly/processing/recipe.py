@@ -14,7 +14,7 @@ from mayfly.processing.own.step import OWN_STEPS, OwnStep
 from mayfly.processing.own.step import split as split_own
 from mayfly.processing.stage import HANDED_OVER, Stage, attachments
 from mayfly.processing.steps import STEPS, ColourSpace, Encode, Step, Watermark
-from mayfly.processing.steps.step import Params
+from mayfly.processing.steps.step import Params, files_beneath
 
 MOST_RENDITIONS = 16
 MOST_STEPS = 32
@@ -129,8 +129,7 @@ def recipes_to_json(recipes: Iterable[Recipe]) -> dict[str, Any]:
 
 
 def parse_recipes(raw: Mapping[str, Any], folder: Path = Path()) -> tuple[Recipe, ...]:
-    """From the table `renditions` of the settings, in its order. In `folder` begin the relative paths of the user's own
-    steps.
+    """From the table `renditions` of the settings, in its order. Relative paths in it begin in `folder`.
 
     Raises:
         Misconfigured: with every fault found, each beginning with its key path.
@@ -169,10 +168,10 @@ def _parse_recipe(path: str, name: str, table: Any, faults: list[str], folder: P
     steps = [
         _parse_own(f"{path}.steps[{place}]", entry, faults, folder)
         if split_own(entry)
-        else _parse_step(f"{path}.steps[{place}]", entry, STEPS, faults)
+        else _parse_step(f"{path}.steps[{place}]", entry, STEPS, faults, folder)
         for place, entry in enumerate(firsts)
     ]
-    encode = _parse_step(f"{path}.steps[{len(firsts)}]", last, {Encode.verb: Encode}, faults)
+    encode = _parse_step(f"{path}.steps[{len(firsts)}]", last, {Encode.verb: Encode}, faults, folder)
     if encode is None:
         return None
     recipe = Recipe(name, tuple(step for step in steps if step is not None), encode)
@@ -198,7 +197,9 @@ def _parse_own(path: str, entry: Any, faults: list[str], folder: Path) -> OwnSte
     return step
 
 
-def _parse_step(path: str, entry: Any, verbs: Mapping[str, type[_Parsed]], faults: list[str]) -> _Parsed | None:
+def _parse_step(
+    path: str, entry: Any, verbs: Mapping[str, type[_Parsed]], faults: list[str], folder: Path
+) -> _Parsed | None:
     split = split_own(entry) or _split(entry)
     if split is None:
         faults.append(f'{path}: must be a verb such as "orient", or one verb with its table; got {str(entry)[:60]!r}')
@@ -207,7 +208,7 @@ def _parse_step(path: str, entry: Any, verbs: Mapping[str, type[_Parsed]], fault
     if verb not in verbs:
         faults.append(f"{path}: {_misplaced(verb, verbs)}")
         return None
-    return verbs[verb].parse(Params(f"{path}.{verb}", table, faults))
+    return verbs[verb].parse(Params(f"{path}.{verb}", table, faults, files_beneath(folder)))
 
 
 def _split(entry: Any) -> tuple[str, Mapping[str, Any]] | None:

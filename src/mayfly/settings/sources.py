@@ -15,8 +15,6 @@ CONFIG_VARIABLE = "MAYFLY_CONFIG"
 _PREFIX = "MAYFLY_"
 _TABLES = frozenset({"labels", "renditions"})
 _PATHS = frozenset({"data", "keys", "clock"})
-_WATERMARK = "watermark"
-"""The step that names a file."""
 _CLOSE = 0.8
 """How alike an environment variable is to a setting's before it is taken for a slip: others' may begin the same."""
 
@@ -118,22 +116,7 @@ def _file_source(file: TomlFile) -> FileSource:
         for name, value in file.values.items()
         if name in _PATHS and isinstance(value, str) and value
     }
-    values = file.values | paths
-    if "renditions" in values:
-        values["renditions"] = _beside(values["renditions"], folder)
-    return FileSource(file, values)
-
-
-def _beside(value: Any, folder: Path) -> Any:
-    """Renditions, with the file that a watermark names taken as relative to the settings' file."""
-    if isinstance(value, list):
-        return [_beside(inner, folder) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    table = value.get(_WATERMARK)
-    if isinstance(table, dict) and isinstance(table.get("file"), str) and table["file"][:1] not in ("", "~"):
-        return value | {_WATERMARK: table | {"file": str(folder / table["file"])}}
-    return {key: _beside(inner, folder) for key, inner in value.items()}
+    return FileSource(file, file.values | paths)
 
 
 def _from_environment(environ: Mapping[str, str], known: Collection[str], faults: list[str]) -> dict[str, Any]:

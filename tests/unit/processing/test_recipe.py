@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from mayfly.model.errors import Misconfigured
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, parse_recipes, recipes_to_json
 from mayfly.processing.stage import Stage
 from mayfly.processing.steps import Encode, Orient, Resize
-from mayfly.processing.steps.step import on_disk
+from mayfly.processing.steps.step import files_beneath
 
 WEBP = {"encode": {"format": "webp"}}
 
@@ -41,7 +42,7 @@ def test_recipes_are_written_as_they_may_stand_in_settings() -> None:
 def test_stages_survive_the_way_to_a_worker() -> None:
     for recipe in parse_recipes(DEFAULT_RENDITIONS):
         for stage in recipe.stages:
-            assert Stage.from_json(stage.to_json(), on_disk) == stage
+            assert Stage.from_json(stage.to_json(), files_beneath(Path())) == stage
 
 
 def test_the_hash_names_what_is_done_not_how_it_is_written() -> None:
@@ -136,3 +137,92 @@ def test_reading_recipes_does_not_load_the_image_libraries() -> None:
     code = "import sys, mayfly.processing.recipe, mayfly.processing.sandbox; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"pyvips", "_libvips", "pi_heif", "PIL"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("step", "key", "said"),
+    [
+        ({"resize": {"width": 9, "height": 9, "mode": "cover", "slack": 1}}, "resize.slack", "is not a parameter here"),
+        (
+            {"resize": {"width": 9, "height": 9, "mode": "exact", "enlarge": True}},
+            "resize.enlarge",
+            "is not a parameter",
+        ),
+        ({"resize": {"width": 9, "height": 9, "gravity": "north"}}, "resize.gravity", "is not a parameter here"),
+        (
+            {"resize": {"width": 9, "height": 9, "mode": "fill", "gravity": "entropy"}},
+            "resize.gravity",
+            'one of "centre"',
+        ),
+        (
+            {"resize": {"width": 16_000, "height": 16_000, "mode": "fill"}},
+            "resize.height",
+            "at most 100000000 pixels; got 256000000",
+        ),
+        (
+            {"resize": {"width": 16_000, "height": 16_000, "enlarge": True}},
+            "resize.height",
+            "at most 100000000 pixels",
+        ),
+        ({"crop": {"width": 9}}, "crop.height", "is missing"),
+        ({"crop": {"width": 9, "height": 9, "gravity": "up"}}, "crop.gravity", "\"attention\"; got 'up'"),
+        ({"rotate": {}}, "rotate.angle", "is missing; give a number from -360 to 360"),
+        ({"rotate": {"angle": 361}}, "rotate.angle", "must be a number from -360 to 360; got 361"),
+        ({"rotate": {"angle": float("nan")}}, "rotate.angle", "must be a number"),
+        ({"rotate": {"angle": 10**400}}, "rotate.angle", "must be a number"),
+        ({"rotate": {"angle": True}}, "rotate.angle", "must be a number"),
+        ({"rotate": {"angle": 1, "background": "red"}}, "rotate.background", "must be a colour such as"),
+        ({"rotate": {"angle": 1, "background": "#fff"}}, "rotate.background", "got '#fff'"),
+        ({"rotate": {"angle": 1, "background": 7}}, "rotate.background", "must be a colour such as"),
+        ("flip", "flip.direction", "is missing"),
+        ("pad", "pad.width", "is missing"),
+        ({"pad": {"top": 1, "width": 9}}, "pad.width", "is not a parameter here"),
+        ({"pad": {"width": 16_000, "height": 16_000}}, "pad.height", "at most 100000000 pixels"),
+        ({"sharpen": {"sigma": 0}}, "sharpen.sigma", "must be a number from 0.3 to 10; got 0"),
+        ("blur", "blur.sigma", "is missing"),
+        ({"blur": {"sigma": "2"}}, "blur.sigma", "must be a number from 0.3 to 50"),
+        ("adjust", "adjust.brightness", "is missing; give it, or `contrast`, or `saturation`"),
+        ({"adjust": {"brightness": -1}}, "adjust.brightness", "must be a number from 0 to 10"),
+        ("watermark", "watermark.file", "is missing"),
+        ({"watermark": {"file": 7}}, "watermark.file", "must be a text"),
+        ({"colourspace": {"space": "lab"}}, "colourspace.space", "must be one of"),
+        ({"colourspace": {"space": "grey", "profile": True}}, "colourspace.profile", "is not a parameter here"),
+        ({"greyscale": {"amount": 1}}, "greyscale.amount", "is not a parameter here; remove it"),
+        ({"strip": {"keep": 1}}, "strip.keep", "is not a parameter here; remove it"),
+    ],
+)
+def test_each_verb_tells_its_faults(step: Any, key: str, said: str) -> None:
+    (fault,) = [fault for fault in faults_of(one(step, WEBP)) if fault.startswith(f"renditions.thumb.steps[0].{key}: ")]
+    assert said in fault
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"resize": {"width": 9, "height": 8, "mode": "cover", "gravity": "attention", "enlarge": True}},
+        {"resize": {"width": 9, "height": 8, "mode": "fill", "gravity": "north", "background": "#01020304"}},
+        {"resize": {"width": 9, "height": 8, "mode": "exact"}},
+        {"crop": {"width": 9, "height": 8, "gravity": "entropy"}},
+        {"rotate": {"angle": -12.5, "background": "#ABCDEF"}},
+        {"flip": {"direction": "vertical"}},
+        {"pad": {"top": 1, "right": 2, "bottom": 3, "left": 4, "background": "#00000000"}},
+        {"pad": {"width": 9, "height": 8, "gravity": "west"}},
+        {"sharpen": {"sigma": 2, "amount": 1}},
+        {"blur": {"sigma": 2}},
+        "greyscale",
+        {"adjust": {"saturation": 0.5}},
+        {"colourspace": {"space": "srgb", "profile": True}},
+        {"colourspace": {"space": "display-p3"}},
+        "strip",
+    ],
+)
+def test_a_step_survives_being_written_and_read(step: Any) -> None:
+    recipes = parse_recipes(one(step, {"encode": {"format": "webp", "effort": 3, "lossless": True}}))
+    assert parse_recipes(recipes_to_json(recipes)) == recipes
+    assert parse_recipes(recipes_to_json(recipes))[0].hash == recipes[0].hash
+
+
+def test_a_number_is_the_same_written_whole_and_colours_whatever_their_case() -> None:
+    whole = parse_recipes(one({"rotate": {"angle": 12, "background": "#ABCDEF"}}, WEBP))
+    broken = parse_recipes(one({"rotate": {"angle": 12.0, "background": "#abcdefff"}}, WEBP))
+    assert whole[0].hash == broken[0].hash

@@ -190,4 +190,8 @@ def test_in_the_settings_file_it_is_relative_to_that_file(
     config = tmp_path / "mayfly.toml"
     config.write_text('[renditions.a]\nsteps = [{watermark = {file = "logo.png"}}, {encode = {format = "png"}}]\n')
     (found,) = Settings.load(config, {}, {}).renditions
-    assert found.to_json()["steps"][0]["watermark"]["file"] == str(logo)
+    assert found.hash == parse_recipes(found_at(logo))[0].hash
+
+
+def found_at(path: Path) -> dict[str, Any]:
+    return {"a": {"steps": [{"watermark": {"file": str(path)}}, {"encode": {"format": "png"}}]}}

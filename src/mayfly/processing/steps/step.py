@@ -5,7 +5,6 @@ import errno
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
@@ -37,13 +36,17 @@ Files = Callable[[str, str | None, int], bytes]
 bytes wanted, of which one more is given where there are more. Raises OSError where none can be read."""
 
 
-def on_disk(name: str, _sha256: str | None, most: int) -> bytes:
-    """`Files` of the parent."""
-    try:
-        with Path(name).expanduser().open("rb") as file:
-            return file.read(most + 1)
-    except (ValueError, RuntimeError):
-        raise FileNotFoundError(errno.ENOENT, "this is no path") from None
+def files_beneath(folder: Path) -> Files:
+    """`Files` of the parent; relative paths begin in `folder`."""
+
+    def read(name: str, _sha256: str | None, most: int) -> bytes:
+        try:
+            with (folder / Path(name).expanduser()).open("rb") as file:
+                return file.read(most + 1)
+        except (ValueError, RuntimeError):
+            raise FileNotFoundError(errno.ENOENT, "this is no path") from None
+
+    return read
 
 
 def files_to_json(attachments: list[Attachment]) -> dict[str, str]:
@@ -65,11 +68,11 @@ class Params:
     """One step's table from the settings. Faults are collected, each beginning with its key path; a value that is at
     fault reads as its lowest or first allowed one, so that reading goes on and every fault is found at once."""
 
-    def __init__(self, path: str, raw: Mapping[str, Any], faults: list[str], files: Files = on_disk) -> None:
+    def __init__(self, path: str, raw: Mapping[str, Any], faults: list[str], files: Files | None = None) -> None:
         self.path = path
         self._raw = raw
         self._faults = faults
-        self._files = files
+        self._files = files or files_beneath(Path())
         self._known: set[str] = set()
 
     def integer(self, key: str, low: int, high: int, default: Any = _REQUIRED) -> int:
@@ -87,7 +90,7 @@ class Params:
             key,
             default,
             f"a number from {low:g} to {high:g}",
-            lambda value: float(value) if isinstance(value, int | float) and _within(value, low, high) else None,
+            lambda value: float(value) if isinstance(value, int | float) and low <= value <= high else None,
             low,
         )
 
@@ -171,7 +174,7 @@ class Params:
         if read is not None:
             return read
         if value is not None:
-            self.fault(key, f"must be {wanted}; got {value!r}")
+            self.fault(key, f"must be {wanted}; got {repr(value)[:80]}")
         return instead
 
     def _get(self, key: str, default: Any, wanted: str) -> Any:
@@ -181,10 +184,6 @@ class Params:
             self.fault(key, f"is missing; give {wanted}")
             return None
         return value
-
-
-def _within(value: float, low: float, high: float) -> bool:
-    return isfinite(value) and low <= value <= high
 
 
 class Step(Protocol):
