@@ -11,6 +11,7 @@ import pytest
 
 from support.door import RawConnection, assert_problem
 from support.pictures import ENCODED, noise
+from support.processes import memory_of
 from support.server import WEEK_SECONDS, MakeServer, Server, until
 
 SOON_SECONDS = 10.0
@@ -72,13 +73,8 @@ def test_a_reader_that_stalls_keeps_nothing_of_an_image_that_is_gone(make_server
     assert "Traceback" not in server.log.read_text(encoding="utf-8")
 
 
-def memory_of(server: Server) -> int:
-    lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-
-
 def test_headers_without_end_grow_nothing(door: Server) -> None:
-    before = memory_of(door)
+    before = memory_of(door.pid)
     sent = 0
     with RawConnection(door) as connection, contextlib.suppress(ConnectionError):
         connection.send(b"GET /healthz HTTP/1.1\r\n")
@@ -86,7 +82,7 @@ def test_headers_without_end_grow_nothing(door: Server) -> None:
             connection.send(b"X-Header: 0123456789\r\n" * 1_000)
             sent += 22_000
     assert sent < 16 * 1024 * 1024
-    assert memory_of(door) < before + 16 * 1024 * 1024
+    assert memory_of(door.pid) < before + 16 * 1024 * 1024
     assert door.get("/healthz").status_code == 200
 
 

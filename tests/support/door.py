@@ -1,8 +1,11 @@
 """What a refusal has to look like from outside, and what may be left of it: nothing."""
 
 import contextlib
+import fcntl
 import socket
 import sqlite3
+import struct
+import termios
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -81,6 +84,11 @@ class RawConnection:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def unacknowledged(self) -> int:
+        """Bytes that were sent and that the other side's kernel has not taken yet."""
+        waiting: int = struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0]
+        return waiting
 
     def begin_post(self, path: str, *headers: str) -> None:
         lines = (f"POST {path} HTTP/1.1", f"Host: {self._host}", *headers, "", "")

@@ -17,6 +17,12 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def memory_of(pid: int) -> int:
+    """Its resident memory, bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
 def the_worker(server: Server) -> int:
     """The process of a server's only worker."""
     workers: list[int] = until(server.children, "a worker process")

@@ -109,7 +109,7 @@ def test_a_head_without_end_is_refused(connect: Connect, start: bytes, piece: by
 
 
 @pytest.mark.parametrize(
-    "piece", [b"5;" + b"x" * 1_000, b"0\r\n" + b"X-Trailer: x\r\n" * 100], ids=["chunk", "trailers"]
+    "piece", [b"5;" + b"x" * 1_000, b"0\r\n" + (b"X-Trailer: " + b"x" * 1_000 + b"\r\n")], ids=["chunk", "trailers"]
 )
 def test_a_body_without_bytes_is_cut(connect: Connect, piece: bytes) -> None:
     connection = connect()

@@ -59,11 +59,21 @@ STARTING = Problem(503, "starting", "The server is still purging what fell due w
 UNSATISFIABLE_RANGE = Problem(416, "range-not-satisfiable", "The range lies outside the image")
 NO_ROUTE = Problem(404, "no-route", "There is no such route")
 WRONG_METHOD = Problem(405, "wrong-method", "The route does not take this method")
+MALFORMED_HTTP = Problem(400, "malformed-http", "This is no HTTP that can be relied on")
 HEAD_TOO_LARGE = Problem(431, "head-too-large", "The head of the request is too large")
 MEDIA_TYPE = Problem(415, "json-only", "The route takes application/json")
 INTERNAL = TABLE[errors.MayflyError]
 
-ALL_PROBLEMS = (*TABLE.values(), STARTING, UNSATISFIABLE_RANGE, NO_ROUTE, WRONG_METHOD, HEAD_TOO_LARGE, MEDIA_TYPE)
+ALL_PROBLEMS = (
+    *TABLE.values(),
+    STARTING,
+    UNSATISFIABLE_RANGE,
+    NO_ROUTE,
+    WRONG_METHOD,
+    MALFORMED_HTTP,
+    HEAD_TOO_LARGE,
+    MEDIA_TYPE,
+)
 
 
 def problem_of(fault: errors.MayflyError) -> Problem:

@@ -23,6 +23,9 @@ MAX_OVERHEAD_BYTES = 256 * 1024
 _LONGEST_FIELD_NAME = 128
 _MAX_HEADERS = 8
 _MAX_HEADER_BYTES = 4 * 1024
+_MOST_DELIMITERS = MAX_FIELDS + 100
+"""How often a form may hold its delimiter, with whatever behind it: a false one costs the parser as much as kilobytes
+do, and no client chooses a boundary that its file holds."""
 _PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
 
 
@@ -72,15 +75,17 @@ class UploadForm:
         self._max_fields = max_fields
         self._events: list[Event] = []
         self._names: set[str] = set()
-        self._fed = self._file_bytes = 0
+        self._fed = self._file_bytes = self._delimiters = 0
         self._file_seen = self._in_file = self._ended = False
         self._field_name = ""
         self._buffer = bytearray()
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._headers: dict[str, str] = {}
+        boundary = _boundary(content_type)
+        self._delimiter = b"\r\n--" + boundary
         self._parser = MultipartParser(
-            _boundary(content_type),
+            boundary,
             self._callbacks(),
             max_header_count=_MAX_HEADERS,
             max_header_size=_MAX_HEADER_BYTES,
@@ -90,6 +95,9 @@ class UploadForm:
         """The events that this chunk completes."""
         if chunk:
             self._fed += len(chunk)
+            self._delimiters += chunk.count(self._delimiter)
+            if self._delimiters > _MOST_DELIMITERS:
+                raise InvalidRequest("the form holds its boundary again and again: choose another boundary")
             try:
                 self._parser.write(chunk)
             except FormParserError:
