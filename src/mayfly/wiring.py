@@ -146,12 +146,13 @@ def _intake_limits(settings: Settings) -> IntakeLimits:
 
 
 def _worker_limits(settings: Settings) -> Limits:
-    return Limits(
+    limits = Limits(
         memory=settings.worker_memory,
         seconds=settings.worker_seconds,
         pixels=settings.max_pixels,
         frames=settings.max_frames,
     )
+    return limits.with_whole_pictures() if any(recipe.legs for recipe in settings.renditions) else limits
 
 
 def _readings(

@@ -47,11 +47,13 @@ class FakeOwnSteps:
 
     faults: list[MayflyError] = field(default_factory=list)
     given: list[tuple[str, bytes, str]] = field(default_factory=list)
+    bounds: list[Bounds] = field(default_factory=list)
     meanwhile: Meanwhile = lambda: None
 
     def call(self, step: OwnStep, data: memoryview, media_type: str, bounds: Bounds) -> Answer:
         assert data.readonly
         name = step.url.rpartition("/")[2] if isinstance(step, HttpStep) else step.verb
+        self.bounds.append(bounds)
         self.given.append((name, bytes(data), media_type))
         self.meanwhile()
         if self.faults:

@@ -1,8 +1,12 @@
 """What one worker may use for one image."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 MIB = 1024 * 1024
+
+_HANDED_OVER = 256 * MIB
+"""Bytes of output where steps of the user's own are handed whole pictures, uncompressed: 85 megapixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,10 @@ class Limits:
     pixels: int = 100_000_000
     frames: int = 1_000
     output: int = 64 * MIB
+
+    def with_whole_pictures(self) -> Self:
+        """With more room for the output, as far as the memory allows."""
+        return replace(self, output=max(self.output, min(_HANDED_OVER, self.memory // 8)))
 
     def to_json(self) -> dict[str, int | float]:
         return asdict(self)

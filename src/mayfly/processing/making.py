@@ -20,6 +20,7 @@ from mayfly.model.errors import AttemptFailed, KeyDestroyed, Rejected, Unopenabl
 from mayfly.model.image import Facts, ImageRecord, Rendition
 from mayfly.model.instant import Week, week_of
 from mayfly.model.job import Processed
+from mayfly.processing.limits import Limits
 from mayfly.processing.own.answer import Answer, at_fault
 from mayfly.processing.own.call import OwnSteps
 from mayfly.processing.own.step import OwnStep
@@ -42,6 +43,8 @@ class Making:
         self._stores = stores
         self._sandbox = sandbox
         self._own_steps = own_steps
+        # What a step may answer; more room than that is for what it is handed.
+        self._bounds = replace(sandbox.limits, output=min(sandbox.limits.output, Limits().output))
 
     def make(self, record: ImageRecord, seconds: float) -> Processed:
         """Make what the record lacks. Its new renditions are stored when this returns, and named by nobody yet.
@@ -108,7 +111,7 @@ class Making:
             yield picture
 
     def _call(self, step: OwnStep, data: memoryview, media_type: str) -> Answer:
-        return self._own_steps.call(step, data, media_type, self._sandbox.limits)
+        return self._own_steps.call(step, data, media_type, self._bounds)
 
     def _decoded(self, answer: Answer, stage: Stage) -> Outcome:
         """A step's answer is a stranger's bytes like any upload; but if it is no picture, the step failed."""

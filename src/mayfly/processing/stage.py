@@ -7,8 +7,9 @@ from typing import Any, Self
 from mayfly.processing.steps import STEPS, Encode, Step, Watermark
 from mayfly.processing.steps.step import Attachment, Files, Params
 
-HANDED_OVER = Encode("png", None)
-"""How a stage ends before a step of the user's own: lossless."""
+HANDED_OVER = Encode("png", None, effort=0)
+"""How a stage ends before a step of the user's own: lossless, and not compressed. It lives in memory for a moment; of a
+12 megapixel photo that takes 0.12 s of CPU instead of 1.5, for 35 MiB instead of 24."""
 
 
 @dataclass(frozen=True, slots=True)

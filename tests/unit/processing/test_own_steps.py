@@ -10,6 +10,7 @@ from mayfly.model.image import Source
 from mayfly.model.lifecycle import State
 from mayfly.model.listing import Filter
 from mayfly.processing import making
+from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, longest_run, parse_recipes
 from mayfly.processing.reprocess import Reprocess
 from mayfly.queries.open import Open
@@ -229,3 +230,13 @@ def test_the_hash_changes_with_the_code_the_parameters_and_what_becomes_of_the_f
     (elsewhere / "x").write_text("#!/bin/sh\ncat # anew\n")
     changed.add(hash_of(elsewhere))
     assert len(changed | {first}) == 4
+
+
+def test_a_whole_photo_is_handed_over_and_an_answer_is_bounded_as_ever(shop: Workshop) -> None:
+    limits = Limits().with_whole_pictures()
+    assert limits.output == 256 * MIB
+    assert Limits(memory=256 * MIB).with_whole_pictures().output == Limits().output, "never less, on little memory"
+    shop.sandbox.limits = limits
+    shop.sandbox.recipes = recipes(bare=[own("one"), WEBP])
+    made(shop)
+    assert [bounds.output for bounds in shop.own_steps.bounds] == [Limits().output]

@@ -68,6 +68,32 @@ def test_only_the_stages_asked_for_are_run_in_the_order_asked_and_measured_if_wa
         assert (outcome.facts, outcome.phash) == ({}, b"")
 
 
+def test_a_recipe_goes_on_from_what_a_step_of_the_users_own_gave_back(pictures: SimpleNamespace) -> None:
+    steps = ["orient", {"http": "http://127.0.0.1:9/x"}, {"resize": {"width": 100, "height": 100}}]
+    (recipe,) = parse_recipes({"mine": {"steps": [*steps, {"encode": {"format": "webp"}}]}})
+    assert recipe.first is not None
+    data = pictures.encoded(pictures.with_orientation(pictures.photo(704, 512), 6), "jpeg")
+    with Sandbox(Limits(), [recipe]) as sandbox:
+        with run(sandbox, data, "jpeg", recipe.first) as outcome:
+            handed_over = outcome.pictures[0]
+            assert (handed_over.media_type, handed_over.width, handed_over.height) == ("image/png", 512, 704)
+            png = bytes(handed_over.data)
+        with run(sandbox, png, "png", recipe.legs[0].stage, measured=False) as outcome:
+            finished = outcome.pictures[0]
+            assert (finished.name, finished.media_type, finished.height) == ("mine", "image/webp", 100)
+
+
+def test_a_body_larger_than_any_upload_is_wiped_and_not_kept(sandbox: Sandbox) -> None:
+    with sandbox.desk(1_000) as kept:
+        pass
+    with sandbox.desk(17 * MIB) as large:
+        assert large is not kept
+        large.view[:4] = b"mine"
+    assert large.fileno() == -1
+    with sandbox.desk(1_000) as again:
+        assert again is kept
+
+
 def test_colours_and_depths_that_need_more_machinery_are_decoded_in_the_cage(
     sandbox: Sandbox, pictures: SimpleNamespace
 ) -> None:
