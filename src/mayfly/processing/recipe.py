@@ -21,6 +21,8 @@ MOST_STEPS = 32
 MOST_FILE_BYTES = 4 * 1024 * 1024
 """Of all files that steps name, each content counted once."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+STEP_START_SECONDS = 130.0
+"""Allowed beside a step's own time: its processes may have to be started first, and what it imports may be large."""
 _HASH_DIGITS = 16
 _Parsed = TypeVar("_Parsed", Step, Encode)
 
@@ -110,7 +112,8 @@ class Recipe:
 
 def longest_run(recipes: Iterable[Recipe], pass_seconds: float) -> float:
     """Seconds that one attempt may take: a pass through the cage for all, and for each leg its step and a pass more."""
-    return pass_seconds + sum(leg.own.timeout + pass_seconds for recipe in recipes for leg in recipe.legs)
+    legs = [leg for recipe in recipes for leg in recipe.legs]
+    return pass_seconds + sum(STEP_START_SECONDS + leg.own.timeout + pass_seconds for leg in legs)
 
 
 def _named(step: Step | OwnStep) -> Any:

@@ -11,7 +11,7 @@ from mayfly.model.lifecycle import State
 from mayfly.model.listing import Filter
 from mayfly.processing import making
 from mayfly.processing.limits import MIB, Limits
-from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, longest_run, parse_recipes
+from mayfly.processing.recipe import DEFAULT_RENDITIONS, STEP_START_SECONDS, Recipe, longest_run, parse_recipes
 from mayfly.processing.reprocess import Reprocess
 from mayfly.queries.open import Open
 from support.workshop import LEASE_MS, WEBP, Workshop, box, own
@@ -208,7 +208,8 @@ def test_past_the_lease_nothing_more_is_begun_or_stored(shop: Workshop, monkeypa
 def test_a_lease_covers_every_pass_and_every_step() -> None:
     assert longest_run(parse_recipes(DEFAULT_RENDITIONS), 30) == 30
     mixed = [box(9), own("one", timeout=100), own("two", timeout=5), WEBP]
-    assert longest_run(recipes(mixed=mixed, bare=[own("one"), WEBP]), 30) == 30 + 130 + 35 + 40
+    steps = 3 * STEP_START_SECONDS + 100 + 5 + 10
+    assert longest_run(recipes(mixed=mixed, bare=[own("one"), WEBP]), 30) == 30 + steps + 3 * 30
 
 
 def test_the_hash_changes_with_the_code_the_parameters_and_what_becomes_of_the_facts(tmp_path: Any) -> None:
