@@ -41,3 +41,22 @@ def hold(server: Server, body: bytes, **parameters: str) -> tuple[dict[str, Any]
     image = server.upload(body, **parameters)
     server.until_state(image["id"], "processing")
     return image, worker
+
+
+def descendants(pid: int) -> list[int]:
+    """The living processes beneath one. Those that only wait to be reaped are left out."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if state not in "ZX":
+                parents.setdefault(int(parent), []).append(int(entry.name))
+    found, waiting = [], [pid]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    return found

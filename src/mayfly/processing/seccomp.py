@@ -1,4 +1,4 @@
-"""A seccomp filter against the system calls no decoder needs.
+"""Seccomp filters against the system calls that no decoder needs, and those that no step of a user's own does.
 
 A list of what is denied and not of what is allowed: the calls that glib, the allocator and the interpreter make differ
 from release to release, and a cage that breaks with them would be taken off. Denied calls fail with EPERM; `clone3`,
@@ -12,6 +12,7 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Mapping, Sequence
 
 _PR_SET_SECCOMP = 22
 _MODE_FILTER = 2
@@ -27,6 +28,7 @@ _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 _X32_BIT = 0x40000000
 _CLONE_THREAD = 0x00010000
+_CLONE_NEW = 0x7E020000  # namespaces of any kind
 _CLONE = (56, 220)
 _CLONE3 = 435
 
@@ -79,6 +81,21 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "io_uring_register": (427, 427),
 }
 
+_DENIED_TO_STEPS: dict[str, tuple[int | None, int | None]] = {
+    # Memory that no limit of a process counts.
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    "memfd_secret": (447, 447),
+}
+_STEPS_NEED = frozenset(
+    {
+        *("open", "creat", "openat", "openat2", "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat"),
+        *("socket", "socketpair", "connect", "bind", "listen", "accept", "accept4"),
+        *("execve", "execveat", "fork", "vfork", "kill", "tkill", "setrlimit", "prlimit64", "pidfd_open"),
+        "pidfd_send_signal",
+    }
+)
+
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
@@ -90,10 +107,27 @@ def deny_dangerous_calls() -> None:
     Raises:
         OSError: the kernel refuses, or this is another architecture.
     """
+    # A thread may be started, a process not.
+    _install(_DENIED, [_instruction(_ANY_BIT, _CLONE_THREAD, otherwise=1), _ALLOWED, _REFUSED])
+
+
+def deny_to_steps() -> None:
+    """The same for a step of the user's own, which may open files and start programs, but enter no namespace.
+
+    Raises:
+        OSError: as above.
+    """
+    denied = {name: numbers for name, numbers in _DENIED.items() if name not in _STEPS_NEED}
+    _install(denied | _DENIED_TO_STEPS, [_instruction(_ANY_BIT, _CLONE_NEW, otherwise=1), _REFUSED, _ALLOWED])
+
+
+def _install(denied: Mapping[str, tuple[int | None, int | None]], clone: Sequence[bytes]) -> None:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no filter for {machine}")
-    code = _assemble(*_ARCHITECTURES[machine])
+    architecture, column = _ARCHITECTURES[machine]
+    numbers = [found for both in denied.values() if (found := both[column]) is not None]
+    code = _assemble(architecture, column, numbers, clone)
     program = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) < 0:
@@ -101,8 +135,8 @@ def deny_dangerous_calls() -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _assemble(architecture: int, column: int) -> bytes:
-    denied = [numbers[column] for numbers in _DENIED.values() if numbers[column] is not None]
+def _assemble(architecture: int, column: int, denied: Sequence[int], clone: Sequence[bytes]) -> bytes:
+    """`clone`: what is made of clone's flags, which are loaded for it."""
     code = [
         _instruction(_LOAD, _ARCHITECTURE),
         _instruction(_EQUAL, architecture, jump=1),
@@ -115,15 +149,12 @@ def _assemble(architecture: int, column: int) -> bytes:
         _instruction(_RETURN, _ERRNO | errno.ENOSYS),
     ]
     for number in denied:
-        code += [_instruction(_EQUAL, number or 0, otherwise=1), _instruction(_RETURN, _ERRNO | errno.EPERM)]
+        code += [_instruction(_EQUAL, number, otherwise=1), _REFUSED]
     code += [
         _instruction(_EQUAL, _CLONE[column], jump=1),
-        _instruction(_RETURN, _ALLOW),
-        # A thread may be started, a process not.
+        _ALLOWED,
         _instruction(_LOAD, _FIRST_ARGUMENT),
-        _instruction(_ANY_BIT, _CLONE_THREAD, otherwise=1),
-        _instruction(_RETURN, _ALLOW),
-        _instruction(_RETURN, _ERRNO | errno.EPERM),
+        *clone,
     ]
     return b"".join(code)
 
@@ -131,3 +162,7 @@ def _assemble(architecture: int, column: int) -> bytes:
 def _instruction(operation: int, value: int, jump: int = 0, otherwise: int = 0) -> bytes:
     """`jump` and `otherwise`: how many instructions to skip if the comparison holds, or does not."""
     return struct.pack("=HBBI", operation, jump, otherwise, value)
+
+
+_ALLOWED = _instruction(_RETURN, _ALLOW)
+_REFUSED = _instruction(_RETURN, _ERRNO | errno.EPERM)

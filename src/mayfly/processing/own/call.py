@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,20 +12,28 @@ from mayfly.model.errors import AttemptFailed, Misconfigured
 from mayfly.processing.own.answer import Answer, Bounds, Raw, believed
 from mayfly.processing.own.endpoint import LARGEST_FACTS as LARGEST_FACTS_HEADER
 from mayfly.processing.own.endpoint import Endpoint
-from mayfly.processing.own.step import HttpStep, OwnStep
+from mayfly.processing.own.keeper import HostFailed, Keeper
+from mayfly.processing.own.report import LARGEST_FACTS
+from mayfly.processing.own.step import FIRST_KEYS, HttpStep, OwnStep
+
+_INSTEAD = "run the code in a sidecar, and use an http step"
+_ALLOW = "allow Mayfly user namespaces and mounts in them (docs/howto/own-steps.md)"
 
 
 class OwnSteps:
-    """Calls steps, and keeps what makes the next call quick: connections. A context manager. Used by one thread at a
-    time."""
+    """Calls steps, and keeps what makes the next call quick: connections, and processes that have the code loaded. A
+    context manager. Used by one thread at a time; the processes die with the thread that first called them."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, hidden: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> None:
         """
         Args:
+            hidden: folders that no step may see into, wherever they lie: those of the data and of the keys.
             environ: where the secrets of endpoints are looked up.
         """
+        self._hidden = tuple(hidden)
         self._environ = environ
         self._endpoints: dict[str, Endpoint] = {}
+        self._keepers: dict[str, Keeper] = {}
 
     def call(self, step: OwnStep, data: bytes | memoryview, media_type: str, bounds: Bounds) -> Answer:
         """Hand the image to the step, and look at what it answers.
@@ -32,18 +42,24 @@ class OwnSteps:
             Rejected: `step-rejected`: it says that the image is at fault.
             AttemptFailed: anything else; the slugs are in docs/reference/own-steps.md.
         """
-        if not isinstance(step, HttpStep):
-            raise AttemptFailed("step-not-isolated")
-        raw = self._endpoint(step).call(data, media_type, bounds.output)
-        return believed(raw if step.facts != "none" else Raw(raw.data), bounds, LARGEST_FACTS_HEADER)
+        caller, largest_facts = self._caller(step)
+        raw = caller.call(data, media_type, bounds.output)
+        return believed(raw if step.facts != "none" else Raw(raw.data), bounds, largest_facts)
 
     def check(self, steps: Iterable[OwnStep]) -> None:
-        """Tell everything that would keep these steps from running, before the first image comes.
+        """Tell everything that would keep these steps from running, before the first image comes. Those that run on
+        this machine are started for it, and ended again.
 
         Raises:
             Misconfigured: with every fault.
         """
-        faults = [f"{step.verb}.{fault}" for step in steps for fault in [*step.faults(), *self._secret_faults(step)]]
+        faults = []
+        try:
+            for step in steps:
+                found = [*step.faults(), *self._secret_faults(step)]
+                faults += [f"{step.verb}.{fault}" for fault in found or self._start_faults(step)]
+        finally:
+            self.close()
         if faults:
             raise Misconfigured(*faults)
 
@@ -51,7 +67,10 @@ class OwnSteps:
         """Let go of everything. Harmless when repeated; the next call begins anew."""
         for endpoint in self._endpoints.values():
             endpoint.close()
+        for keeper in self._keepers.values():
+            keeper.close()
         self._endpoints.clear()
+        self._keepers.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -61,11 +80,32 @@ class OwnSteps:
     ) -> None:
         self.close()
 
-    def _endpoint(self, step: HttpStep) -> Endpoint:
-        key = json.dumps(step.to_json())  # not the step: as a key, a parameter that is 1 would be one that is true
-        if key not in self._endpoints:
-            self._endpoints[key] = Endpoint(step, self._secret(step))
-        return self._endpoints[key]
+    def _caller(self, step: OwnStep) -> tuple[Endpoint | Keeper, int]:
+        # Not the step itself: as a key, a parameter that is 1 would be one that is true.
+        key = json.dumps([step.to_json(), str(getattr(step, "folder", ""))])
+        if isinstance(step, HttpStep):
+            if key not in self._endpoints:
+                self._endpoints[key] = Endpoint(step, self._secret(step))
+            return self._endpoints[key], LARGEST_FACTS_HEADER
+        if sys.platform != "linux":
+            raise AttemptFailed("step-not-isolated")
+        if key not in self._keepers:
+            self._keepers[key] = Keeper(step, self._hidden)
+        return self._keepers[key], LARGEST_FACTS
+
+    def _start_faults(self, step: OwnStep) -> list[str]:
+        if isinstance(step, HttpStep):
+            return []
+        if sys.platform != "linux":
+            return [f"{FIRST_KEYS[step.verb]}: needs Linux, which alone can confine it; {_INSTEAD}"]
+        caller, _ = self._caller(step)
+        try:
+            assert isinstance(caller, Keeper)
+            caller.start()
+        except HostFailed as fault:
+            advice = f"; {_ALLOW}, or {_INSTEAD}" if str(fault) == "step-not-isolated" else ""
+            return [f"{FIRST_KEYS[step.verb]}: {fault}: {fault.why}{advice}"]
+        return []
 
     def _secret(self, step: HttpStep) -> str | None:
         name = step.secret.partition(":")[2]

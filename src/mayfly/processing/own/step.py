@@ -233,7 +233,8 @@ OwnStep: TypeAlias = RunStep | FunctionStep | HttpStep
 
 OWN_STEPS: Mapping[str, type[OwnStep]] = {step.verb: step for step in (RunStep, FunctionStep, HttpStep)}
 """By verb."""
-_FIRST_KEYS = {RunStep.verb: "command", FunctionStep.verb: "function", HttpStep.verb: "url"}
+FIRST_KEYS = {RunStep.verb: "command", FunctionStep.verb: "function", HttpStep.verb: "url"}
+"""What the short form gives, by verb."""
 
 
 def split(entry: Any) -> tuple[str, Mapping[str, Any]] | None:
@@ -245,7 +246,7 @@ def split(entry: Any) -> tuple[str, Mapping[str, Any]] | None:
     verb = verbs[0]
     if isinstance(entry[verb], Mapping):
         return (verb, entry[verb]) if len(entry) == 1 else None
-    return verb, {_FIRST_KEYS[verb]: entry[verb]} | {key: value for key, value in entry.items() if key != verb}
+    return verb, {FIRST_KEYS[verb]: entry[verb]} | {key: value for key, value in entry.items() if key != verb}
 
 
 def _absolute(folder: Path, path: str) -> Path:

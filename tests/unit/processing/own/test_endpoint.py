@@ -104,7 +104,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def steps() -> Iterator[OwnSteps]:
-    with OwnSteps({"STEP_SECRET": "hush"}) as own:
+    with OwnSteps(environ={"STEP_SECRET": "hush"}) as own:
         yield own
 
 
