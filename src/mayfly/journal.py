@@ -20,11 +20,15 @@ _FIELDS = frozenset(
         "reason",
         "records",
         "renditions",
+        "role",
         "source",
         "strays",
+        "token",
     }
 )
 """What may be logged beside the event. A field that is not here is dropped: a name or a hash cannot slip in.
+
+`token` is a token's public id, never its secret, nor its bearer's name.
 
 No size in bytes either: beside an image, or a minute that held but one, it would single out a known file for ever."""
 

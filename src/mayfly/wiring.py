@@ -14,6 +14,7 @@ from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.entrypoints.http.stages import Readiness, Stages
 from mayfly.entrypoints.http.streams import EventStreams
@@ -25,6 +26,7 @@ from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
 from mayfly.model.instant import SECOND
 from mayfly.model.journal import Journal
+from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.work_queue import WorkQueue
@@ -106,6 +108,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 readiness=readiness,
                 events=EventStreams(events, told),
                 exposition=metrics.exposition,
+                tokens=Tokens(SqliteTokenStore(database), clock, told),
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
             workers=WorkerPool(settings.workers, make_sandbox, OwnSteps, make_processing, told),
@@ -113,6 +116,22 @@ def embedded(settings: Settings) -> Iterator[Owner]:
             metrics=metrics,
             journal=told,
         )
+
+
+@contextlib.contextmanager
+def tokens_alone(settings: Settings) -> Iterator[Tokens]:
+    """The tokens of a folder that no server runs on. The folder is made if it is missing.
+
+    Raises:
+        Owned: a server runs on it; ask that one.
+        Misconfigured: the folders cannot be owned or opened.
+    """
+    with _opened(settings) as (_, clock, _, database, _):
+        yield Tokens(SqliteTokenStore(database), clock, _untold)
+
+
+def _untold(event: str, **fields: object) -> None:
+    """Where no server runs there is no log; whoever gave the command is told by its answer."""
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ FACTORIES = {
     "key_store": "KEY_STORES",
     "metadata_store": "HAND_OVERS",
     "object_store": "OBJECT_STORES",
+    "token_store": "TOKEN_STORES",
     "work_queue": "HAND_OVERS",
 }
 """Each port, and where tests/contracts/conftest.py names the factories of its adapters."""

@@ -23,12 +23,14 @@ from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
+from mayfly.adapters.memory.token_store import MemoryTokenStore
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
 from mayfly.model.errors import MayflyError
 from mayfly.model.identity import ImageId
@@ -41,6 +43,7 @@ from mayfly.ports.event_log import EventLog
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
+from mayfly.ports.token_store import TokenStore
 from mayfly.ports.work_queue import WorkQueue
 
 START = Ms(29_833_334 * MINUTE)
@@ -104,6 +107,11 @@ def memory_hand_over(folder: Path, clock: Clock) -> Iterator[Subject[HandOver]]:
 @contextmanager
 def memory_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
     yield Subject(MemoryKeyStore(slots), the_same)
+
+
+@contextmanager
+def memory_tokens(folder: Path) -> Iterator[Subject[TokenStore]]:
+    yield Subject(MemoryTokenStore(), the_same)
 
 
 @contextmanager
@@ -179,6 +187,20 @@ def local_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
 
 
 @contextmanager
+def local_tokens(folder: Path) -> Iterator[Subject[TokenStore]]:
+    databases: list[Database] = []
+
+    def open_again(_: TokenStore | None) -> TokenStore:
+        for database in databases:
+            database.close()
+        databases[:] = [Database(folder / "mayfly.db")]
+        return SqliteTokenStore(databases[0])
+
+    yield Subject(open_again(None), open_again)
+    databases[0].close()
+
+
+@contextmanager
 def local_clock(folder: Path) -> Iterator[Subject[Turned]]:
     """The system's clock, turned by its file. The kernel is said to be unsynchronised, so that the file decides."""
     moved_by = folder / "clock"
@@ -214,6 +236,10 @@ EVENT_LOGS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Out
 KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
     "memory": memory_keys,
     "local": local_keys,
+}
+TOKEN_STORES: dict[str, Callable[[Path], AbstractContextManager[Subject[TokenStore]]]] = {
+    "memory": memory_tokens,
+    "local": local_tokens,
 }
 CLOCKS: dict[str, Callable[[Path], AbstractContextManager[Subject[Turned]]]] = {
     "memory": memory_clock,
@@ -312,6 +338,17 @@ def kept_keys(open_keys: Callable[[], AbstractContextManager[Subject[KeyStore]]]
 @pytest.fixture
 def keys(kept_keys: Subject[KeyStore]) -> KeyStore:
     return kept_keys.opened
+
+
+@pytest.fixture(params=TOKEN_STORES)
+def kept_tokens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject[TokenStore]]:
+    with TOKEN_STORES[request.param](tmp_path) as subject:
+        yield subject
+
+
+@pytest.fixture
+def tokens(kept_tokens: Subject[TokenStore]) -> TokenStore:
+    return kept_tokens.opened
 
 
 @pytest.fixture(params=CLOCKS)

@@ -46,6 +46,9 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     config: str = ""
     wrapper: tuple[str, ...] = ()
+    token: str = ""
+    """Shown with every request that shows none of its own."""
+    tls: ssl.SSLContext = field(default=_NO_TLS)
     url: str = ""
     process: subprocess.Popen[str] | None = None
 
@@ -85,7 +88,7 @@ class Server:
                 start_new_session=True,
             )
         self.url = _first_line(self.process).strip()
-        if not self.url.startswith("http://"):
+        if not self.url.startswith("http"):
             self.close()
             raise AssertionError(f"no server: {self.log.read_text(encoding='utf-8')[-2_000:]}")
         if ready:
@@ -130,7 +133,12 @@ class Server:
         return self.request("POST", path, **how)
 
     def request(self, method: str, path: str, **how: Any) -> httpx.Response:
-        return httpx.request(method, self.url + path, timeout=PATIENCE_SECONDS, verify=_NO_TLS, trust_env=False, **how)
+        headers = httpx.Headers(how.pop("headers", None))
+        if self.token and "authorization" not in headers:
+            headers["authorization"] = f"Bearer {self.token}"
+        return httpx.request(
+            method, self.url + path, timeout=PATIENCE_SECONDS, verify=self.tls, trust_env=False, headers=headers, **how
+        )
 
     def upload(self, body: bytes, **parameters: str) -> dict[str, Any]:
         """Upload raw bytes; the image as answered."""

@@ -129,8 +129,10 @@ def test_a_fault_in_a_table_from_the_environment_names_its_path() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
 def test_a_host_that_is_no_loopback_address_is_refused(host: str) -> None:
+    """Without more, that is: see test_settings_reach."""
     (told,) = faults(cli={"host": host})
-    assert told.startswith("--host: must be a loopback address")
+    assert told.startswith("--host: ")
+    assert "loopback" in told
     assert "ssh -L" in told
 
 

@@ -29,7 +29,13 @@ def test_the_template_uncommented_holds_every_setting_with_its_default() -> None
     written = tomllib.loads(uncommented(template()))
     assert set(written) == set(Settings.model_fields)
     settings = Settings.model_validate(written).model_dump(mode="json")
-    examples = {"keys", "clock", "labels"}  # absent by default: the template shows what they look like
+    examples = {
+        "keys",
+        "clock",
+        "labels",
+        "tls_certificate",
+        "tls_key",
+    }  # absent by default: the template shows what they look like
     assert {name for name, value in settings.items() if value != default_values()[name]} == examples
 
 

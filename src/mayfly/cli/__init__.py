@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mayfly import __version__
-from mayfly.cli import config, remote
+from mayfly.cli import config, remote, token
 from mayfly.cli.remote import AsJson
 from mayfly.model.errors import MayflyError, Misconfigured
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(config.app)
 app.add_typer(remote.clock_app)
+app.add_typer(token.app)
 
 
 def main() -> None:
@@ -85,10 +86,17 @@ def _root(
 
 @app.command()
 def up(
-    host: Annotated[str | None, typer.Option(help="Address to listen on: a loopback one. [default: 127.0.0.1]")] = None,
+    host: Annotated[str | None, typer.Option(help="IP address to listen on. [default: 127.0.0.1]")] = None,
     port: Annotated[str | None, typer.Option(help="Port; 0 picks a free one. [default: 8080]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of sealed data. [default: mayfly-data]")] = None,
     keys: Annotated[Path | None, typer.Option(help="Folder of keys, outside the data. [default: DATA.keys]")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TLS certificate and chain, PEM. [default: plain HTTP]")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key, PEM.")] = None,
+    behind_proxy: Annotated[
+        bool | None, typer.Option("--behind-proxy", help="A proxy stands in front: everyone needs a token.")
+    ] = None,
     workers: Annotated[str | None, typer.Option(help="Worker processes. [default: one a core]")] = None,
     clock: Annotated[Path | None, typer.Option(metavar="FILE", help="Move time by this file (tests, demo).")] = None,
     log_format: Annotated[str | None, typer.Option(help="auto, text or json. [default: auto]")] = None,
@@ -106,6 +114,9 @@ def up(
         "port": port,
         "data": data,
         "keys": keys,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "behind_proxy": behind_proxy,
         "workers": workers,
         "clock": clock,
         "log_format": log_format,

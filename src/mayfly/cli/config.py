@@ -78,8 +78,8 @@ def _load(config: Path | None) -> "Settings":
 
 
 def _words(value: object) -> str:
-    """Tables by the names in them; the whole of them is in the file, or in `--json`."""
-    if isinstance(value, dict):
+    """Lists whole, tables by the names in them; the whole of those is in the file, or in `--json`."""
+    if isinstance(value, dict | list):
         return ", ".join(value) or "none"
     return "none" if value is None else str(value)
 

@@ -7,13 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mayfly.adapters.local.owner_socket import listening
 from mayfly.cli import Leaving
 from mayfly.entrypoints.ending import Ending
 from mayfly.entrypoints.http.app import create_app
-from mayfly.entrypoints.http.server import Occasions, address_of, bind, serve
+from mayfly.entrypoints.http.origin import Reach, is_loopback
+from mayfly.entrypoints.http.owner.app import create_owner_app
+from mayfly.entrypoints.http.server import Door, Occasions, address_of, bind, serve
+from mayfly.entrypoints.http.tls import Certificate
 from mayfly.entrypoints.service_manager import ServiceManager
 from mayfly.journal import configure
-from mayfly.model.errors import MayflyError
+from mayfly.model.errors import MayflyError, Misconfigured
 from mayfly.settings import Settings
 from mayfly.wiring import Owner, embedded
 
@@ -27,7 +31,10 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
     settings = Settings.load(config, options, os.environ)
     configure(settings.log_format)
     leaving.unless_told()
+    reach = _reach(settings)
+    certificate = _certificate(settings)
     with embedded(settings) as owner:
+        _refuse_without_a_token(reach, owner, settings)
         listener = bind(settings.host, settings.port)
         given_back = owner.metadata.give_back_all()
         owner.journal("started", records=given_back or None)
@@ -39,7 +46,7 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
             leaving.unless_told()
             leaving.left_to_others = True
             # The first line printed is the address; it is printed once connections are answered.
-            print(address_of(listener), flush=True)
+            print(address_of(listener, tls=reach.tls), flush=True)
             owner.scheduler.start()
             owner.workers.start()
 
@@ -49,10 +56,10 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
             ending.begin()
 
         occasions = Occasions(on_listening, manager.beat, on_stopping)
-        try:
-            serve(create_app(owner.stages, figures=owner.metrics.http), listener, owner.stages.clock, occasions)
-        finally:
-            _end(owner, ending)
+        with listening(settings.data) as owner_listener, contextlib.ExitStack() as running:
+            running.callback(_end, owner, ending)
+            door = Door(create_app(owner.stages, reach, owner.metrics.http), listener, certificate)
+            serve(door, Door(create_owner_app(owner.stages), owner_listener), owner.stages.clock, occasions)
 
 
 def _end(owner: Owner, ending: Ending) -> None:
@@ -64,3 +71,26 @@ def _end(owner: Owner, ending: Ending) -> None:
     owner.journal("stopped", records=given_back or None)
     if not ended:
         ending.leave_now()
+
+
+def _refuse_without_a_token(reach: Reach, owner: Owner, settings: Settings) -> None:
+    if not (reach.loopback or owner.stages.tokens.any_live()):
+        raise Misconfigured(
+            f"host: listening on {settings.host} takes a token, and {settings.data} has none that is live: "
+            "make one first, such as `mayfly token create --role uploader --expires 30d`"
+        )
+
+
+def _reach(settings: Settings) -> Reach:
+    return Reach(
+        loopback=is_loopback(settings.host),
+        tls=settings.tls_certificate is not None,
+        behind_proxy=settings.behind_proxy,
+        names=frozenset(settings.public_names),
+    )
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Certificate(settings.tls_certificate, settings.tls_key)

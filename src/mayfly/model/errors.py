@@ -12,6 +12,7 @@
     │   ├── FormTooSmall        fewer bytes than the upload form asks for
     │   ├── FormTooLarge        more bytes than the upload form allows
     │   └── IdempotencyReused   the same Idempotency-Key with other bytes
+    ├── Unauthenticated         no token, or none that is live, where one is needed
     ├── Denied                  the caller may not do this, or asks from a place we do not trust
     │   └── FormRefused         an upload form that is not as it was issued
     │       └── FormExpired     its time is over
@@ -36,6 +37,7 @@
     │   ├── ClockHeld           wall time jumped; an operator has to confirm it
     │   └── KeyNotMade          the minute's key was not made yet
     └── Misconfigured           settings or folders that cannot be started with
+        └── Owned               the folder belongs to a process that runs
 
 HTTP statuses and exit codes are given to these at the edges, and nowhere else.
 """
@@ -87,6 +89,10 @@ class FormTooLarge(Refused):
 
 class IdempotencyReused(Refused):
     """The same Idempotency-Key came with other bytes."""
+
+
+class Unauthenticated(MayflyError):
+    """The caller shows no token, or none that is live, and this needs one."""
 
 
 class Denied(MayflyError):
@@ -187,3 +193,7 @@ class Misconfigured(MayflyError):
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class Owned(Misconfigured):
+    """The folder belongs to a process that runs."""

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+LOCAL = "local"
+"""The name of whoever comes by loopback without a token."""
+
 
 class Role(StrEnum):
     UPLOADER = "uploader"

@@ -5,7 +5,6 @@ A command-line option wins over an environment variable `MAYFLY_*`, that over `m
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +26,7 @@ from mayfly.model.errors import InvalidRequest, Misconfigured
 from mayfly.model.retention import Retention
 from mayfly.processing.limits import Limits
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, parse_recipes, recipes_to_json
+from mayfly.settings import reach
 from mayfly.settings.faults import Nested, explain
 from mayfly.settings.sources import Source, read_sources
 
@@ -41,20 +41,6 @@ def _whole(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError, TypeError escapes
     return value
-
-
-def _loopback(host: str) -> str:
-    try:
-        safe = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        safe = False
-    if not safe:
-        raise ValueError(
-            "must be a loopback address: 127.0.0.1, ::1 or localhost. Listening elsewhere needs tokens and TLS, which "
-            "this version does not have; to come from another machine, forward a port: "
-            "ssh -L 8080:127.0.0.1:8080 THIS-MACHINE"
-        )
-    return host
 
 
 def _folder(path: Path) -> Path:
@@ -99,8 +85,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    host: Annotated[str, AfterValidator(_loopback)] = Field(
-        default="127.0.0.1", description="The address to listen on. A loopback address."
+    host: Annotated[str, AfterValidator(reach.address)] = Field(
+        default="127.0.0.1",
+        description="The IP address to listen on. Beyond loopback it takes a token, and TLS or a proxy in front.",
     )
     port: Whole = Field(default=8080, ge=0, le=65_535, description="The TCP port to listen on; 0 picks a free one.")
     data: Location = Field(
@@ -114,6 +101,25 @@ class Settings(BaseModel):
     clock: Location | None = Field(
         default=None,
         description="A file that moves the clock, for tests and the demo. By default time is the system's.",
+    )
+    tls_certificate: Location | None = Field(
+        default=None,
+        description="The file of the TLS certificate and its chain, in PEM. By default the server speaks plain HTTP. "
+        "Read again at SIGHUP.",
+    )
+    tls_key: Location | None = Field(
+        default=None,
+        description="The file of the certificate's private key, in PEM, without a passphrase; not readable by others.",
+    )
+    behind_proxy: bool = Field(
+        default=False,
+        description="Whether a proxy stands in front. Then every request needs a token, from loopback too, and "
+        "`X-Forwarded-Proto` is believed.",
+    )
+    public_names: Annotated[tuple[str, ...], BeforeValidator(reach.names)] = Field(
+        default=(),
+        description="The names this server is called by elsewhere, such as `photos.example.org`, at most 16. Requests "
+        "to other names are refused. In the environment with commas between them.",
     )
     workers: Whole = Field(
         default_factory=_cores,
@@ -199,7 +205,7 @@ class Settings(BaseModel):
             settings = cls.model_validate(values, context=beside)
         except ValidationError as error:
             faults += explain(error, origin, cls.model_fields)
-        faults += _overlap(values, origin)
+        faults += _overlap(values, origin) + reach.faults(values, origin)
         if faults:
             raise Misconfigured(*faults)
         settings._origins = {

@@ -8,6 +8,8 @@ from pydantic_core import ErrorDetails
 from mayfly.settings.sources import Source, suggestion
 
 _SAID = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",

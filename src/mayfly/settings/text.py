@@ -11,7 +11,7 @@ from typing import Any
 from mayfly.settings import Settings
 
 _WIDTH = 100
-_UNSET = {"keys": "mayfly-data.keys", "clock": "clock.json"}
+_UNSET = {"keys": "mayfly-data.keys", "clock": "clock.json", "tls_certificate": "certificate.pem", "tls_key": "key.pem"}
 """What the template shows for settings whose default is to be absent."""
 _TABLES = ("labels", "renditions")
 _INTRODUCTION = """\

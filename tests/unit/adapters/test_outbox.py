@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mayfly.adapters.local import metadata_store
+from mayfly.adapters.local import formats, metadata_store
 from mayfly.adapters.local.database import Database
 from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
@@ -61,9 +61,8 @@ def test_an_admission_without_room_for_its_event_is_refused_whole(
 
 def test_a_database_from_before_there_were_events_gets_them(tmp_path: Path) -> None:
     path = tmp_path / "mayfly.db"
-    Database(path).close()
     with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TABLE events; DROP TABLE sinks; PRAGMA user_version = 1;")
+        connection.executescript(formats._scripts()[1] + "PRAGMA user_version = 1;")
     connection.close()
     database = Database(path)
     try:

@@ -12,14 +12,19 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 
 import mayfly
+from mayfly.adapters.memory.clock import ManualClock
+from mayfly.adapters.memory.token_store import MemoryTokenStore
 from mayfly.entrypoints.http import access
 from mayfly.entrypoints.http.access import ALLOWED, OPEN_TO_ALL, refuse_strangers
 from mayfly.entrypoints.http.app import ROUTERS, create_app
-from mayfly.entrypoints.http.origin import Reach
+from mayfly.entrypoints.http.origin import LOOPBACK, Reach
 from mayfly.entrypoints.http.stages import Stages
 from mayfly.model.errors import Denied, NotFound
-from mayfly.model.principal import Principal, Role
+from mayfly.model.instant import MINUTE
+from mayfly.model.principal import Role
+from mayfly.operations.tokens import Tokens
 from support.asgi import ask
+from support.house import START, Told
 
 REACHED = "the route's own code was reached"
 IDENTITY = "019dd5ec-4b1f-89d8-8123-456789abcdef"
@@ -70,48 +75,62 @@ def test_no_role_may_do_more_than_it_is_for() -> None:
 
 
 class _Untouched:
-    """Stages that tell when a route's own code asks for one."""
+    """Stages that tell when a route's own code asks for one. Tokens alone there are, one a role."""
+
+    def __init__(self) -> None:
+        self.tokens = Tokens(MemoryTokenStore(), ManualClock(START), Told())
+        self.texts = {role: self.tokens.create(role, MINUTE, "somebody")[1] for role in Role}
 
     def __getattr__(self, name: str) -> object:
         raise NotFound(REACHED)
 
 
-def untouched() -> FastAPI:
-    return create_app(cast("Stages", _Untouched()))
+STAGES = _Untouched()
 
 
-def call(method: str, path: str) -> httpx.Response:
-    """As a caller would who sends what the route takes."""
+def untouched(reach: Reach = LOOPBACK) -> FastAPI:
+    return create_app(cast("Stages", STAGES), reach)
+
+
+def call(method: str, path: str, **headers: str) -> httpx.Response:
+    """As a caller would who sends what the route takes, to a server that asks for tokens."""
     taken = {"/v1/images": None, "/v1/uploads": {"media_type": "image/jpeg"}}
     json = taken.get(path, {}) if method == "POST" else None
-    return ask(untouched(), method, path.format(image_id=IDENTITY, name="thumb"), json=json)
+    app = untouched(Reach(behind_proxy=True))
+    return ask(app, method, path.format(image_id=IDENTITY, name="thumb"), json=json, headers=headers)
 
 
 CALLS = [(method, path, role) for method, path in ALLOWED for role in Role]
 CALLS += [("HEAD", path, role) for method, path in ALLOWED if method == "GET" for role in Role]
+ANSWERS_ITSELF = {"/v1/me"}
+"""Routes that need no stage."""
 
 
 @pytest.mark.parametrize(("method", "path", "role"), CALLS)
-def test_a_route_is_open_to_the_roles_of_the_table_alone(
-    method: str, path: str, role: Role, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(access, "principal_of", lambda _: Principal("somebody", role))
-    response = call(method, path)
-    expected = 404 if role in ALLOWED["GET" if method == "HEAD" else method, path] else 403
-    assert response.status_code == expected
-    if method != "HEAD":
+def test_a_route_is_open_to_the_roles_of_the_table_alone(method: str, path: str, role: Role) -> None:
+    response = call(method, path, Authorization=f"Bearer {STAGES.texts[role]}")
+    allowed = role in ALLOWED["GET" if method == "HEAD" else method, path]
+    reached = 200 if path in ANSWERS_ITSELF else 404
+    assert response.status_code == (reached if allowed else 403)
+    if method != "HEAD" and path not in ANSWERS_ITSELF:
         detail = response.json()["detail"]
-        assert detail == REACHED if expected == 404 else str(role) in detail
+        assert detail == REACHED if allowed else str(role) in detail
+
+
+@pytest.mark.parametrize(("method", "path"), ALLOWED)
+def test_no_route_of_the_table_is_open_without_a_token(method: str, path: str) -> None:
+    response = call(method, path)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
 
 
 def test_a_route_that_is_not_in_the_table_is_refused_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "ALLOWED", {})
     for method, path in ALLOWED:
-        assert call(method, path).status_code == 403
+        assert call(method, path, Authorization=f"Bearer {STAGES.texts[Role.ADMIN]}").status_code == 403
 
 
 def test_principals_are_made_in_one_function_alone() -> None:
-    """So that nobody comes in by another door once there are tokens."""
+    """So that nobody comes in by another door."""
     root = Path(mayfly.__file__).parent
     made = []
     for path in sorted(root.rglob("*.py")):

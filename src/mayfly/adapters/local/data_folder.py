@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mayfly.adapters.local.durable import make_private_folder, opening, sync_folder
-from mayfly.model.errors import Misconfigured
+from mayfly.model.errors import Misconfigured, Owned
 
 FORMAT = 1
 
@@ -142,7 +142,7 @@ def _lock(folder: Path, option: str, locks: ExitStack) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
-        raise Misconfigured(
+        raise Owned(
             f"{folder} is owned by a running mayfly (pid {owner}); stop that one, or give another {option}"
         ) from None
     os.pwrite(descriptor, f"{os.getpid():<20}".encode(), 0)

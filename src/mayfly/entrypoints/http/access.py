@@ -1,9 +1,9 @@
 """Who is asking, and whether they may. One function names the principal, one table says who may call what.
 
-On loopback whoever comes is the admin: anyone who can reach the port can read the data folder as well. What has to be
-kept out is the rest of the web, speaking through the visitor's own browser: a page elsewhere that posts here, or a
-name elsewhere that is made to resolve to this machine. So `Host` must be a loopback name and cross-site requests are
-refused, before a byte of the body is read.
+On loopback whoever comes is the admin: anyone who can reach the port can read the data folder as well. Elsewhere, and
+behind a proxy, everyone shows a token. What has to be kept out besides is the rest of the web, speaking through the
+visitor's own browser: a page elsewhere that posts here, or a name elsewhere that is made to resolve to this machine.
+So `Host` must be one of ours and cross-site requests are refused, before a byte of the body is read.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mayfly.entrypoints.http.errors import respond
 from mayfly.entrypoints.http.origin import Reach, same_origin
-from mayfly.model.errors import Denied
-from mayfly.model.principal import Principal, Role
+from mayfly.entrypoints.http.session import carried_by
+from mayfly.entrypoints.http.stages import stages_in
+from mayfly.model.errors import Denied, Unauthenticated
+from mayfly.model.principal import LOCAL, Principal, Role
+from mayfly.model.token import Token
+
+_SAFE = frozenset({"GET", "HEAD"})
 
 _EVERYONE = frozenset(Role)
 _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
@@ -37,18 +42,67 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/clock/confirm"): _OPERATORS,
     ("GET", "/v1/limits"): _EVERYONE,
     ("GET", "/metrics"): _OPERATORS | {Role.AUDITOR},
+    ("GET", "/v1/me"): _EVERYONE,
 }
 """Which role may call which route. A route that is not here is refused to all; a test holds the two together."""
 
 OPEN_TO_ALL = frozenset(
-    {"/", "/console.css", "/console.js", "/healthz", "/readyz", "/openapi.json", "/problems/{slug}", "/v1/uploads/form"}
+    {
+        "/",
+        "/console.css",
+        "/console.js",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/problems/{slug}",
+        "/v1/session",
+        "/v1/uploads/form",
+    }
 )
-"""Routes that show nothing of any image and need no principal. (A form posted is authorised by its signature.)"""
+"""Routes that show nothing of any image and need no principal. (A form posted is authorised by its signature; signing
+in shows a token of its own.)"""
 
 
-def principal_of(_: Request) -> Principal:
-    """The caller. Tokens come with their own issue; until then listening is on loopback only."""
-    return Principal("local", Role.ADMIN)
+def principal_of(request: Request) -> Principal:
+    """The caller, by the token shown; without one, on an open server, whoever sits at this machine.
+
+    Raises:
+        Unauthenticated: no token where one is needed, or one that is not live, wherever it is shown.
+        Denied: a session's cookie on a request of which cannot be told that our own page sent it.
+    """
+    token = _token_of(request)
+    name, role = (LOCAL, Role.ADMIN) if token is None else (token.name, token.role)
+    return Principal(name, role)
+
+
+def _token_of(request: Request) -> Token | None:
+    """None: an open server was asked without one. There cookies count for nothing: other servers on other ports of
+    this machine may have left theirs."""
+    shown = request.headers.getlist("authorization")
+    if shown:
+        scheme, _, text = shown[0].partition(" ")
+        if len(shown) > 1 or scheme.lower() != "bearer":
+            raise Unauthenticated("show one token, as Authorization: Bearer TOKEN")
+        return stages_in(request).tokens.holder(text.strip())
+    if request.app.state.reach.open:
+        return None
+    carried = carried_by(request)
+    if carried is None:
+        raise Unauthenticated(
+            "this server asks for a token: send Authorization: Bearer TOKEN; `mayfly token create` makes one"
+        )
+    return _token_of_session(request, carried)
+
+
+def _token_of_session(request: Request, carried: str) -> Token:
+    stages, sessions = stages_in(request), request.app.state.sessions
+    token_id = sessions.token_id(carried, stages.clock.now())
+    if token_id is None:
+        raise Unauthenticated("the session has ended; sign in again")
+    # What they say, the guard has checked; here they have to be there. Browsers always send one of them.
+    if request.method not in _SAFE and not {"origin", "sec-fetch-site"} & set(request.headers):
+        raise Denied("a session is for our own page; elsewhere send Authorization: Bearer TOKEN")
+    return stages.tokens.by_id(token_id)
 
 
 async def authorize(request: Request) -> Principal:
@@ -56,6 +110,7 @@ async def authorize(request: Request) -> Principal:
 
     Raises:
         Denied: the route is not for this role.
+        Unauthenticated: as `principal_of`.
     """
     principal = principal_of(request)
     route = request.scope["route"].path

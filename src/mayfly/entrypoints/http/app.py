@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from mayfly import __version__
-from mayfly.entrypoints.http import console, events, images, reprocess, service, uploads
+from mayfly.entrypoints.http import console, events, images, me, reprocess, service, session, uploads
 from mayfly.entrypoints.http.access import Guard
 from mayfly.entrypoints.http.errors import (
     INTERNAL,
@@ -27,7 +27,16 @@ from mayfly.entrypoints.http.stages import Stages
 from mayfly.metrics.http import HttpFigures
 from mayfly.model.errors import InvalidRequest, MayflyError
 
-ROUTERS = (images.router, events.router, uploads.router, reprocess.router, service.router, console.router)
+ROUTERS = (
+    images.router,
+    events.router,
+    uploads.router,
+    reprocess.router,
+    service.router,
+    session.router,
+    me.router,
+    console.router,
+)
 """Every route there is, but `/openapi.json`, which is made from them."""
 
 
@@ -42,6 +51,7 @@ def create_app(stages: Stages, reach: Reach = LOOPBACK, figures: HttpFigures | N
     )
     app.state.stages = stages
     app.state.reach = reach
+    app.state.sessions = session.Sessions()
     app.add_middleware(Guard, reach=reach)
     if figures is not None:
         app.add_middleware(Meter, figures=figures)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -40,6 +41,7 @@ TABLE: Mapping[type[errors.MayflyError], Problem] = {
     errors.FormTooSmall: Problem(400, "entity-too-small", "The file is smaller than its form asks for"),
     errors.FormTooLarge: Problem(400, "entity-too-large", "The file is larger than its form allows"),
     errors.Refused: Problem(400, "refused", "The request was refused"),
+    errors.Unauthenticated: Problem(401, "unauthenticated", "A token is needed"),
     errors.Denied: Problem(403, "denied", "You may not do this"),
     errors.FormRefused: Problem(403, "form-refused", "The form is not as it was issued"),
     errors.FormExpired: Problem(403, "form-expired", "The form's time is over"),
@@ -100,6 +102,8 @@ def problem_response(problem: Problem, detail: str, headers: Mapping[str, str] |
     extra = {**PRIVATE, **(headers or {})}
     if problem.retry_after is not None:
         extra["Retry-After"] = str(problem.retry_after)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        extra["WWW-Authenticate"] = "Bearer"
     return ProblemResponse(
         problem.slug,
         {

@@ -60,7 +60,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # Every send waits until the kernel has taken the one before: what waits can be seen, and be bounded.
-        transport.set_write_buffer_limits(high=0)
+        # (Over TLS uvloop waits from the bound on, not beyond it: with 0 it would wait for ever.)
+        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(problem_response(TABLE[Busy], f"more than {MOST_CONNECTIONS} connections are open"))
             return

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from email.utils import formatdate
 import uvicorn
 from fastapi import FastAPI
 
-from mayfly.entrypoints.http.protocol import LONGEST_UNREAD_SECONDS, BoundedProtocol
+from mayfly.entrypoints.http.owner.protocol import OwnerProtocol
+from mayfly.entrypoints.http.protocol import LONGEST_HEAD_SECONDS, LONGEST_UNREAD_SECONDS, BoundedProtocol
 from mayfly.entrypoints.http.ranges import ResponseCut
+from mayfly.entrypoints.http.tls import Certificate
 from mayfly.model.errors import MayflyError, Misconfigured
 from mayfly.model.instant import SECOND
 from mayfly.ports.clock import Clock
@@ -54,9 +57,19 @@ def _bound_what_lies_unread(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(LONGEST_UNREAD_SECONDS * 1_000))
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, *, tls: bool = False) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where an application is asked: its listening socket, and with `certificate` over TLS."""
+
+    app: FastAPI
+    listener: socket.socket
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +82,84 @@ class Occasions:
     stopping: Callable[[], None]
 
 
-def serve(app: FastAPI, listener: socket.socket, clock: Clock, occasions: Occasions) -> None:
+def serve(door: Door, owner: Door, clock: Clock, occasions: Occasions) -> None:
     """Serve until SIGINT or SIGTERM, then let requests under way end for a few seconds.
 
     The signal is raised again afterwards, for whatever handler the caller had set.
+
+    Args:
+        door: the one on the network.
+        owner: the one on the owner's socket.
     """
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    config = uvicorn.Config(
+    _Server(door, owner, clock, occasions).run()
+
+
+def _config(app: FastAPI, protocol: type[BoundedProtocol]) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         date_header=False,
+        # It would believe whoever comes from loopback; whom a proxy speaks for is decided in `origin`.
+        proxy_headers=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    _Server(config, clock, occasions).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Dates its responses by the clock that images die by: who counts down to a death needs that one."""
+    """Two applications on one loop, each on a listener of its own.
 
-    def __init__(self, config: uvicorn.Config, clock: Clock, occasions: Occasions) -> None:
-        super().__init__(config)
+    Dates its responses by the clock that images die by: who counts down to a death needs that one.
+    """
+
+    def __init__(self, door: Door, owner: Door, clock: Clock, occasions: Occasions) -> None:
+        super().__init__(_config(door.app, BoundedProtocol))
+        self._door = door
+        self._owner = owner
+        self._owner_config = _config(owner.app, OwnerProtocol)
         self._clock = clock
         self._occasions = occasions
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        assert sockets is None, "the listeners are the doors'"
+        await super().startup(sockets=[])
+        self._owner_config.load()
+        loop = asyncio.get_running_loop()
+        certificate = self._door.certificate
+        self.servers.append(
+            await loop.create_server(
+                self._protocol_of(self.config),
+                sock=self._door.listener,
+                backlog=_BACKLOG,
+                ssl=certificate.context if certificate else None,
+                ssl_handshake_timeout=LONGEST_HEAD_SECONDS if certificate else None,
+            )
+        )
+        self.servers.append(
+            await loop.create_unix_server(
+                self._protocol_of(self._owner_config), sock=self._owner.listener, backlog=_BACKLOG
+            )
+        )
+        if certificate:
+            loop.add_signal_handler(signal.SIGHUP, certificate.read_again)
         self._occasions.listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        assert sockets is None, "the listeners are the doors'"
         self._occasions.stopping()
-        await super().shutdown(sockets)
+        await super().shutdown([self._door.listener, self._owner.listener])
+
+    def _protocol_of(self, config: uvicorn.Config) -> Callable[[], asyncio.Protocol]:
+        return lambda: config.http_protocol_class(  # type: ignore[call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         done = await super().on_tick(counter)

@@ -10,6 +10,7 @@ from mayfly.entrypoints.http.streams import EventStreams
 from mayfly.intake.admit import Forms
 from mayfly.intake.receive import Intake
 from mayfly.model.instant import Ms
+from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock
 from mayfly.processing.reprocess import Reprocess
 from mayfly.queries.find import Find
@@ -52,9 +53,14 @@ class Stages:
     events: EventStreams
     exposition: Callable[[str], tuple[bytes, str]]
     """The figures as a page and its content type, for what `Accept` asks for."""
+    tokens: Tokens
+
+
+def stages_in(request: Request) -> Stages:
+    stages: Stages = request.app.state.stages
+    return stages
 
 
 async def stages_of(request: Request) -> Stages:
     # Async though it awaits nothing: a sync dependency costs every request a trip to a thread.
-    stages: Stages = request.app.state.stages
-    return stages
+    return stages_in(request)
