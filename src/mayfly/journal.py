@@ -21,6 +21,8 @@ _FIELDS = frozenset(
         "records",
         "renditions",
         "role",
+        "sequence",
+        "sink",
         "source",
         "strays",
         "token",

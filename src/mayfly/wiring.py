@@ -1,7 +1,8 @@
 """The composition root: which adapters stand behind which ports. No logic, only names put together."""
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -16,8 +17,10 @@ from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
 from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
+from mayfly.adapters.webhook.event_sink import WebhookEventSink
 from mayfly.entrypoints.http.stages import Readiness, Stages
 from mayfly.entrypoints.http.streams import EventStreams
+from mayfly.entrypoints.relay import Outlet, Relay
 from mayfly.entrypoints.scheduler import Scheduler
 from mayfly.entrypoints.worker import WorkerPool
 from mayfly.intake.admit import Forms
@@ -43,6 +46,7 @@ from mayfly.retention.erase import Erasure
 from mayfly.retention.reconcile import Reconcile
 from mayfly.retention.sweep import Sweep
 from mayfly.settings import Settings
+from mayfly.settings.webhooks import read_secrets
 from mayfly.vault.vault import Vault
 
 _LEASE_MARGIN_SECONDS = 30
@@ -56,6 +60,7 @@ class Owner:
     stages: Stages
     scheduler: Scheduler
     workers: WorkerPool
+    relay: Relay
     metadata: MetadataStore
     metrics: Metrics
     journal: Journal
@@ -69,6 +74,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
     Raises:
         Misconfigured: the folders cannot be owned or opened.
     """
+    secrets = read_secrets(settings.webhooks, os.environ)
     with _opened(settings) as (folder, clock, keys, database, objects):
         metrics = Metrics()
         told = metrics.counting(journal)
@@ -111,6 +117,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 tokens=Tokens(SqliteTokenStore(database), clock, told),
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
+            relay=Relay(_outlets(settings, secrets, folder.origin), events, clock, told),
             workers=WorkerPool(settings.workers, make_sandbox, OwnSteps, make_processing, told),
             metadata=metadata,
             metrics=metrics,
@@ -152,6 +159,17 @@ def _opened(settings: Settings) -> Iterator[tuple[DataFolder, SystemClock, SlotK
             open_things.callback(database.close)
             objects = LocalObjectStore(folder.path / "objects", clock)
         yield folder, clock, keys, database, objects
+
+
+def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> list[Outlet]:
+    return [
+        Outlet(
+            webhook.name,
+            WebhookEventSink(webhook.url, secrets[webhook.name], origin, allow_private=webhook.allow_private),
+            frozenset(webhook.states),
+        )
+        for webhook in settings.webhooks
+    ]
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:

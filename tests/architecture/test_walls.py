@@ -17,6 +17,7 @@ LONGEST_FUNCTION = 60
 FACTORIES = {
     "clock": "CLOCKS",
     "event_log": "EVENT_LOGS",
+    "event_sink": "EVENT_SINKS",
     "key_store": "KEY_STORES",
     "metadata_store": "HAND_OVERS",
     "object_store": "OBJECT_STORES",

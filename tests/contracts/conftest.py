@@ -27,12 +27,14 @@ from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.event_log import MemoryEventLog
+from mayfly.adapters.memory.event_sink import MemoryEventSink
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
 from mayfly.adapters.memory.token_store import MemoryTokenStore
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
-from mayfly.model.errors import MayflyError
+from mayfly.adapters.webhook.event_sink import WebhookEventSink
+from mayfly.model.errors import MayflyError, Postponed, Refused, Unavailable
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import MINUTE, Ms
@@ -40,11 +42,13 @@ from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from mayfly.ports.clock import Clock
 from mayfly.ports.event_log import EventLog
+from mayfly.ports.event_sink import EventSink
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
 from mayfly.ports.token_store import TokenStore
 from mayfly.ports.work_queue import WorkQueue
+from support.receiver import KEY, Receiver
 
 START = Ms(29_833_334 * MINUTE)
 SLOTS = 64
@@ -79,6 +83,16 @@ class Outbox:
 
     metadata: MetadataStore
     log: EventLog
+
+
+@dataclass(frozen=True)
+class Told:
+    """A sink, `taken()`, which gives the key of each delivery, and `answer(how)`: `take`, `later`, `in a minute` or
+    `never`."""
+
+    sink: EventSink
+    taken: Callable[[], list[str]]
+    answer: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,31 @@ def local_events(folder: Path, clock: Clock) -> Iterator[Subject[Outbox]]:
 
 
 @contextmanager
+def memory_sink() -> Iterator[Told]:
+    sink = MemoryEventSink()
+    faults = {"later": Unavailable("no"), "in a minute": Postponed("no", 60.0), "never": Refused("no")}
+
+    def answer(how: str) -> None:
+        sink.fault = faults.get(how)
+
+    yield Told(sink, lambda: [event.key for event in sink.taken], answer)
+
+
+@contextmanager
+def webhook_sink() -> Iterator[Told]:
+    receiver = Receiver().up()
+    sink = WebhookEventSink(receiver.url, KEY, "urn:mayfly:test", allow_private=True)
+
+    def answer(how: str) -> None:
+        receiver.status = {"take": 204, "later": 503, "in a minute": 429, "never": 422}[how]
+        receiver.headers = {"Retry-After": "60"} if how == "in a minute" else {}
+
+    yield Told(sink, lambda: [taken.key for taken in receiver.taken], answer)
+    sink.close()
+    receiver.down()
+
+
+@contextmanager
 def local_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
     stores: list[SlotKeyStore] = []
 
@@ -232,6 +271,10 @@ HAND_OVERS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Han
 EVENT_LOGS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Outbox]]]] = {
     "memory": memory_events,
     "local": local_events,
+}
+EVENT_SINKS: dict[str, Callable[[], AbstractContextManager[Told]]] = {
+    "memory": memory_sink,
+    "webhook": webhook_sink,
 }
 KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
     "memory": memory_keys,
@@ -312,6 +355,12 @@ def queue(hand_over: Subject[HandOver]) -> WorkQueue:
 def outbox(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Subject[Outbox]]:
     with EVENT_LOGS[request.param](tmp_path, clock) as subject:
         yield subject
+
+
+@pytest.fixture(params=EVENT_SINKS)
+def told(request: pytest.FixtureRequest) -> Iterator[Told]:
+    with EVENT_SINKS[request.param]() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def test_the_template_uncommented_holds_every_setting_with_its_default() -> None
         "labels",
         "tls_certificate",
         "tls_key",
+        "webhooks",
     }  # absent by default: the template shows what they look like
     assert {name for name, value in settings.items() if value != default_values()[name]} == examples
 

@@ -39,7 +39,7 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
         given_back = owner.metadata.give_back_all()
         owner.journal("started", records=given_back or None)
         manager = ServiceManager(os.environ, partial(owner.stages.readiness.ready, owner.stages.clock))
-        ending = Ending((owner.workers, owner.scheduler), owner.journal)
+        ending = Ending((owner.workers, owner.scheduler, owner.relay), owner.journal)
 
         def on_listening() -> None:
             # uvicorn listens for signals by now. It raises the one that stopped it once more when it is done.
@@ -49,6 +49,7 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
             print(address_of(listener, tls=reach.tls), flush=True)
             owner.scheduler.start()
             owner.workers.start()
+            owner.relay.start()
 
         def on_stopping() -> None:
             manager.stopping()

@@ -35,6 +35,7 @@
     │   ├── StorageFull
     │   ├── Busy                a bounded buffer is full
     │   ├── ClockHeld           wall time jumped; an operator has to confirm it
+    │   ├── Postponed           not now, and whoever refuses says when to come back
     │   └── KeyNotMade          the minute's key was not made yet
     └── Misconfigured           settings or folders that cannot be started with
         └── Owned               the folder belongs to a process that runs
@@ -181,6 +182,14 @@ class Busy(Unavailable):
 
 class ClockHeld(Unavailable):
     """Wall time jumped; nothing is served or destroyed by it until an operator confirms."""
+
+
+class Postponed(Unavailable):
+    """Not now; come back after so many seconds."""
+
+    def __init__(self, text: str, seconds: float = 0.0) -> None:
+        super().__init__(text)
+        self.seconds = seconds
 
 
 class KeyNotMade(Unavailable):

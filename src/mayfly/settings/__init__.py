@@ -29,6 +29,7 @@ from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, parse_recipes, 
 from mayfly.settings import reach
 from mayfly.settings.faults import Nested, explain
 from mayfly.settings.sources import Source, read_sources
+from mayfly.settings.webhooks import Webhook, parse_webhooks, webhooks_to_json
 
 MOST_BYTES = 10 * 1024 * 1024
 MOST_LABELS = 16
@@ -66,6 +67,15 @@ def _recipes(value: object, info: ValidationInfo) -> tuple[Recipe, ...]:
         raise ValueError("must be a table of renditions, each with its steps")  # noqa: TRY004 - as above
     try:
         return parse_recipes(value, (info.context or {}).get(_FOLDER, Path()))
+    except Misconfigured as error:
+        raise Nested(error.faults) from None
+
+
+def _webhooks(value: object) -> tuple[Webhook, ...]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table of webhooks, each with its url and secret")  # noqa: TRY004 - as above
+    try:
+        return parse_webhooks(value)
     except Misconfigured as error:
         raise Nested(error.faults) from None
 
@@ -180,6 +190,11 @@ class Settings(BaseModel):
     renditions: Annotated[tuple[Recipe, ...], PlainValidator(_recipes), PlainSerializer(recipes_to_json)] = Field(
         default=parse_recipes(DEFAULT_RENDITIONS),
         description="The pictures made from each image: a table each, with its list of steps.",
+    )
+    webhooks: Annotated[tuple[Webhook, ...], PlainValidator(_webhooks), PlainSerializer(webhooks_to_json)] = Field(
+        default=(),
+        description="Who is told of events, at most 8: a table each, with its `url`, where its `secret` is, "
+        "`allow_private` and `states`.",
     )
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)

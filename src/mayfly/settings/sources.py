@@ -13,7 +13,7 @@ from mayfly.settings.toml import TomlFile, read_toml
 DEFAULT_FILE = Path("mayfly.toml")
 CONFIG_VARIABLE = "MAYFLY_CONFIG"
 _PREFIX = "MAYFLY_"
-_TABLES = frozenset({"labels", "renditions"})
+_TABLES = frozenset({"labels", "renditions", "webhooks"})
 _PATHS = frozenset({"data", "keys", "clock", "tls_certificate", "tls_key"})
 _CLOSE = 0.8
 """How alike an environment variable is to a setting's before it is taken for a slip: others' may begin the same."""

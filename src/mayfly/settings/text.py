@@ -13,7 +13,7 @@ from mayfly.settings import Settings
 _WIDTH = 100
 _UNSET = {"keys": "mayfly-data.keys", "clock": "clock.json", "tls_certificate": "certificate.pem", "tls_key": "key.pem"}
 """What the template shows for settings whose default is to be absent."""
-_TABLES = ("labels", "renditions")
+_TABLES = ("labels", "renditions", "webhooks")
 _INTRODUCTION = """\
 Mayfly's settings, each with its default. Take away the `#` in front of one to change it.
 An option of the command line wins over MAYFLY_* in the environment, and that over this file.
@@ -56,6 +56,8 @@ def _comment(lines: list[str]) -> str:
 def _table(name: str, value: Mapping[str, Any]) -> list[str]:
     if name == "labels":
         return ["[labels]", 'site = "fact"', 'customer = "personal"']
+    if name == "webhooks":
+        return ["[webhooks.ops]", 'url = "https://example.org/mayfly"', 'secret = "env:OPS_WEBHOOK_SECRET"']
     lines: list[str] = []
     for rendition, recipe in value.items():
         lines += [f"[{name}.{rendition}]", "steps = [", *(f"  {_toml(step)}," for step in recipe["steps"]), "]"]

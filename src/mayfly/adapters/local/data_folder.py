@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from mayfly.adapters.local.durable import make_private_folder, opening, sync_folder
 from mayfly.model.errors import Misconfigured, Owned
@@ -52,6 +53,11 @@ class DataFolder:
                 _lock(keys, "--keys", locks)
                 self._pair(made, movable_clock)
             self._locks = locks.pop_all()
+
+    @property
+    def origin(self) -> str:
+        """A URI that names this folder, and no other, for as long as it is there."""
+        return f"urn:uuid:{UUID(_read_mark(self.path / _DATA_MARK)['pair'])}"
 
     def close(self) -> None:
         self._locks.close()

@@ -1,0 +1,1 @@
+"""Events out to a webhook: CloudEvents over HTTP, signed."""
