@@ -111,6 +111,87 @@ def test_a_file_too_large_is_refused_with_the_servers_reason(cli: Commands, tmp_
     assert "at most 10485760 bytes" in cli.fails("upload", large, code=FAILED)
 
 
+def test_folders_are_taken_when_told_to_with_what_ends_like_an_image(
+    cli: Commands, pictures: list[Path], tmp_path: Path
+) -> None:
+    folder = pictures[0].parent
+    deeper, hidden = folder / "b" / "deeper", folder / ".hidden"
+    for place in (deeper, hidden):
+        place.mkdir(parents=True)
+        (place / "three.JPG").write_bytes(pictures[0].read_bytes())
+    (deeper / "linked").symlink_to(folder)
+    (folder / ".four.jpg").write_bytes(pictures[0].read_bytes())
+    (folder / "notes.txt").write_text("words")
+    arguments = ("upload", "--json", "--parallel", "2", "-r", folder, pictures[0])
+    images = json.loads(cli(*arguments))
+    assert [image["file"] for image in images] == [
+        str(path) for path in (*pictures, deeper / "three.JPG", pictures[0])
+    ], "in order; named is named"
+    assert len({image["id"] for image in images}) == 4
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no image in it" in cli.fails("upload", "--recursive", empty, code=FAILED)
+    assert "--recursive takes" in cli.fails("upload", folder, code=FAILED)
+
+
+def test_upload_by_forms(cli: Commands, pictures: list[Path]) -> None:
+    images = json.loads(cli("upload", "--form", "--wait", "--json", "--label", "site=west", *pictures))
+    assert [image["state"] for image in images] == ["processed"] * 2
+    assert [image["file_name"] for image in images] == ["one.jpg", "zwei grün.png"]
+    assert images[0]["labels"] == {"site": "west"}
+
+
+def test_upload_shows_on_a_terminal_how_far_it_is(cli: Commands, pictures: list[Path]) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mayfly", "upload", "--url", cli.server.url, *map(str, pictures)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=False, env=environment)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 65_536):
+            shown += data
+    os.close(ours)
+    assert ended.returncode == DONE
+    assert b"2 of 2 files" in shown
+    assert b"/" in shown.split(b"of 2 files")[0], "bytes of all bytes"
+
+
+def test_erase_and_retry(cli: Commands) -> None:
+    ids = [cli.server.upload(gif(1))["id"] for _ in range(2)]
+    for identity in ids:
+        cli.server.until_state(identity, "processed")
+    assert f"{ids[0]}: The image's state does not allow this (409)" in cli.fails("retry", ids[0], code=FAILED)
+    assert cli("erase", *ids).splitlines() == [f"erased {identity}" for identity in ids]
+    assert f"{ids[1]}: The image is gone (410)" in cli.fails("erase", ids[1], code=GONE)
+    alive = cli.server.upload(gif(1))["id"]
+    ended = run("erase", ids[0], UNKNOWN, alive, MAYFLY_URL=cli.server.url)
+    assert (ended.returncode, ended.stdout.decode()) == (GONE, f"erased {alive}\n"), "the others are erased"
+    assert "(410)" in cli.fails("retry", alive, code=GONE)
+
+
+def test_a_token_comes_from_a_file_or_the_environment_and_goes_nowhere_else(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("from-a-file\n")
+    heard: list[bytes] = []
+    answer = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
+    for arguments in ((), ("--token-file", file)):
+        with answering(answer, heard) as url:
+            ended = run("ls", "--url", url, *arguments, MAYFLY_TOKEN="from-outside")
+        assert ended.returncode == FAILED
+        assert b"from-" not in ended.stderr
+    assert [b"Bearer from-outside" in heard[0], b"Bearer from-a-file" in heard[1]] == [True, True]
+    refused = run("ls", "--url", "http://mayfly.example", MAYFLY_TOKEN="from-outside")
+    assert (refused.returncode, b"from-outside" in refused.stderr) == (WRONG_USAGE, False)
+    assert b"use https" in refused.stderr
+    missing = run("ls", "--token-file", tmp_path / "missing")
+    assert (missing.returncode, missing.stderr.decode()) == (
+        FAILED,
+        f"{tmp_path / 'missing'}: No such file or directory\n",
+    )
+    assert run("ls", "--ca", file, "--url", "https://localhost:1").returncode == WRONG_USAGE
+
+
 def test_ls_lists_newest_first_page_by_page_or_all(cli: Commands) -> None:
     ids = [cli.server.upload(gif(1))["id"] for _ in range(3)]
     page = json.loads(cli("ls", "--json", "--limit", "2"))
@@ -189,7 +270,9 @@ def test_sweep_tells_what_it_destroyed(cli: Commands) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("ls",), ("get", UNKNOWN), ("sweep",), ("clock", "confirm"), ("upload", __file__)], ids=" ".join
+    "arguments",
+    [("ls",), ("get", UNKNOWN), ("erase", UNKNOWN), ("clock", "confirm"), ("upload", __file__)],
+    ids=" ".join,
 )
 def test_without_a_server_every_command_says_how_to_start_one(arguments: tuple[str, ...], free_port: int) -> None:
     ended = run(*arguments, "--url", f"http://127.0.0.1:{free_port}")
@@ -230,14 +313,16 @@ def test_another_server_and_a_broken_answer_are_told_apart(answer: bytes, code: 
 
 
 @contextlib.contextmanager
-def answering(answer: bytes) -> Iterator[str]:
+def answering(answer: bytes, heard: list[bytes] | None = None) -> Iterator[str]:
     """A server that answers one request with these bytes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.recv(65_536)
+                request = connection.recv(65_536)
+                if heard is not None:
+                    heard.append(request)
                 connection.sendall(answer)
 
         thread = threading.Thread(target=serve)

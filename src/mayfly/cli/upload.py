@@ -40,6 +40,8 @@ def upload(client: Client, told: Uploading) -> int:
     """Upload each file; one that is refused does not stop the others. The exit code."""
     labels = _labels(told.labels)
     paths = list(_files(told.files)) if told.recursive else list(told.files)
+    if not paths:
+        raise MayflyClientError(f"{', '.join(map(str, told.files))}: no image in it, by the endings of names")
     # Nobody there, or not for us: said once, and not for each file.
     client.limits()
     ended: list[Uploaded] = []

@@ -45,7 +45,7 @@ def _fetch(server: Server, identity: str, rendition: str | None, target: BinaryI
     parts = ("original",) if rendition is None else ("renditions", rendition)
     sha256 = server.image(identity).sha256 if rendition is None else None
     one = Download(server.door, image_path(identity, *parts), target, most, lasting=rendition is None)
-    server.persistence.try_until_done(one.go_on, repeatable=True)
+    server.persistence.try_until_done(one.go_on, repeatable=True, come=lambda: one.received if one.lasting else 0)
     if sha256 is not None and one.sha256 != sha256:
         raise DamagedError("the bytes are not those that were uploaded (SHA-256 differs): fetch it again")
     return one.received

@@ -46,25 +46,33 @@ class Persistence:
         self._answered = False
 
     def try_until_done(
-        self, attempt: Callable[[], Answer], *, repeatable: bool, stop: threading.Event | None = None
+        self,
+        attempt: Callable[[], Answer],
+        *,
+        repeatable: bool,
+        stop: threading.Event | None = None,
+        come: Callable[[], int] = int,
     ) -> Answer:
         """What `attempt` returns, tried again where that may help.
 
         Args:
             repeatable: doing it twice does no harm. Otherwise only what surely was not done is tried again.
             stop: ends the pauses.
+            come: how far it has come. A try that came further than any before it has all retries before it again.
 
         Raises:
             MayflyClientError: the last attempt's.
             Stopped: `stop` was set while waiting for the next.
         """
         stop = stop or threading.Event()
-        tried = 0
+        tried, furthest = 0, come()
         while True:
             try:
                 answer = attempt()
             except MayflyClientError as fault:
                 self._answered |= isinstance(fault, ProblemError)
+                if come() > furthest:
+                    tried, furthest = 0, come()
                 if tried == self._retries or not self._worth_it(fault, repeatable):
                     if isinstance(fault, UnreachableError | CutError):
                         self._answered = False

@@ -57,6 +57,18 @@ def test_an_original_goes_on_where_it_was_cut(to_file: bool, tmp_path: Path) -> 
     assert server.said("range") == [None, None, "bytes=100-", "bytes=300-"]
 
 
+def test_as_long_as_more_comes_it_goes_on() -> None:
+    def cut(request: httpx.Request) -> httpx.Response:
+        first = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        placed = {"Content-Range": f"bytes {first}-{len(BYTES) - 1}/{len(BYTES)}"}
+        return httpx.Response(206, stream=CutStream(BYTES[first : first + 100]), headers=placed)
+
+    nothing = httpx.ReadError("cut")
+    assert Scripted(record(), *[cut, nothing] * 10, cut).client(retries=2).download(IDENTITY) == BYTES
+    with pytest.raises(CutError):
+        Scripted(record(), cut, *[nothing] * 3).client(retries=2).download(IDENTITY)
+
+
 def test_who_ignores_a_range_is_understood() -> None:
     assert Scripted(record(), cut_after(100), whole()).client().download(IDENTITY) == BYTES
 
