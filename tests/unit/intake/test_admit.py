@@ -179,6 +179,21 @@ def test_no_more_are_awaited_than_may_be_however_many_ask_at_once(door: Door) ->
     assert door.issue()
 
 
+def test_a_form_that_is_being_recorded_takes_a_place_already(door: Door) -> None:
+    full = Door(door.house, most=1)
+    admit = door.house.metadata.admit
+
+    def ask_meanwhile(*arguments: Any) -> None:
+        with pytest.raises(Busy):
+            full.issue()
+        admit(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.house.metadata, "admit", ask_meanwhile)
+        full.issue()
+    assert door.house.metadata.count(State.AWAITED) == 1
+
+
 def test_a_form_that_could_not_be_recorded_takes_no_place(door: Door) -> None:
     broken = Door(door.house, {"metadata": Failing(door.house.metadata, 1, StorageFull("full"), frozenset({"admit"}))})
     with pytest.raises(StorageFull):
@@ -380,6 +395,29 @@ def test_a_reconcile_keeps_its_hands_off_what_a_post_may_be_writing(door: Door) 
     door.post(form)
     assert reconcile.run().orphans == 0
     assert door.original(form.record.id) == GIF
+
+
+def test_a_reconcile_that_did_not_see_a_post_begin_leaves_it_alone(door: Door) -> None:
+    form = door.issue()
+    arrival = door.open(form)
+    arrival.feed(GIF)
+    house = door.house
+    seen_before: frozenset[ImageId] = frozenset()
+    assert Reconcile(house.objects, house.metadata, house.keys, lambda: seen_before, house.told).run().orphans == 0
+    arrival.finish()
+    assert door.original(form.record.id) == GIF
+
+
+def test_each_image_has_a_secret_of_its_own_that_its_minute_key_alone_leads_to(door: Door) -> None:
+    one, other, later = door.issue(), door.issue(), door.issue(retain=Retention(30))
+    secrets = [door.house.vault.form_secret(form.record.id) for form in (one, other, later)]
+    assert len(set(secrets)) == 3
+    assert all(len(secret) == 64 for secret in secrets)
+    assert door.house.vault.form_secret(one.record.id) == secrets[0]
+    door.house.keys.destroy([one.record.id.expiry_minute])
+    with pytest.raises(Expired):
+        door.house.vault.form_secret(one.record.id)
+    assert door.house.vault.form_secret(later.record.id) == secrets[2]
 
 
 def sweep(door: Door) -> None:
