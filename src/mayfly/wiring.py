@@ -91,7 +91,8 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         limits = _worker_limits(settings)
         longest = longest_run(settings.renditions, settings.worker_seconds)
         lease_ms = round((longest + _LEASE_MARGIN_SECONDS) * SECOND)
-        OwnSteps().check(leg.own for recipe in settings.renditions for leg in recipe.legs)
+        open_own_steps = partial(OwnSteps, (folder.path.resolve(), settings.keys_folder.resolve()))
+        open_own_steps().check(leg.own for recipe in settings.renditions for leg in recipe.legs)
 
         def make_sandbox() -> Sandbox:
             return Sandbox(limits, settings.renditions, journal=told)
@@ -118,7 +119,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
             relay=Relay(_outlets(settings, secrets, folder.origin), events, clock, told),
-            workers=WorkerPool(settings.workers, make_sandbox, OwnSteps, make_processing, told),
+            workers=WorkerPool(settings.workers, make_sandbox, open_own_steps, make_processing, told),
             metadata=metadata,
             metrics=metrics,
             journal=told,

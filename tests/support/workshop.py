@@ -83,7 +83,8 @@ class FakeOutcome:
 
 class FakeSandbox:
     """A sandbox without a process: what it is given it tells, `faults` it raises one a run, and `meanwhile` happens
-    while it works. Its pictures are those of `PICTURES`, else a text that names the stage and the body."""
+    while it works; `held` is how many outcomes were still open at each run. Its pictures are those of `PICTURES`, else
+    a text that names the stage and the body."""
 
     def __init__(self, *faults: MayflyError) -> None:
         self.faults = list(faults)
@@ -94,6 +95,7 @@ class FakeSandbox:
         self.meanwhile: Meanwhile = lambda: None
         self.limits = Limits()
         self.open: list[FakeOutcome] = []
+        self.held: list[int] = []
 
     def desk(self, size: int) -> SharedBody:
         return SharedBody.create(size)
@@ -103,6 +105,7 @@ class FakeSandbox:
         self.bodies.append(data)
         self.media_types.append(media_type)
         self.stages.append([stage.name for stage in stages])
+        self.held.append(len(self.open))
         self.meanwhile()
         if self.faults:
             raise self.faults.pop(0)

@@ -13,6 +13,7 @@ from mayfly.processing import making
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, STEP_START_SECONDS, Recipe, longest_run, parse_recipes
 from mayfly.processing.reprocess import Reprocess
+from mayfly.processing.step_facts import StepFacts
 from mayfly.queries.open import Open
 from support.workshop import LEASE_MS, WEBP, Workshop, box, own
 
@@ -54,6 +55,7 @@ def test_recipes_of_built_in_steps_take_one_pass_and_those_with_own_steps_begin_
         ("two", b"mixed:1 of one of mixed:0 of body", "image/png"),
         ("three", b"body", "image/png"),  # the original as it came
     ]
+    assert shop.sandbox.held == [0, 1, 1, 1], "beside the first pass's pictures, those of one run at most"
     assert shop.sandbox.media_types == ["image/png", "image/jpeg", "image/jpeg", "image/jpeg"]
     assert served(shop, image_id, "plain") == b"plain of body"
     assert served(shop, image_id, "mixed") == b"mixed of two of mixed:1 of one of mixed:0 of body"
@@ -187,6 +189,15 @@ def test_the_bound_holds_for_all_steps_of_an_image_together(shop: Workshop) -> N
     more = own("t", parameters={"b": "y" * 200})
     shop.sandbox.recipes = recipes(**{name: [*steps[:-1], more, WEBP] for name, steps in many.items()})
     assert shop.ending(made(shop)) == (State.RECEIVED, 1, "step-facts-too-large")
+
+
+def test_what_is_kept_from_before_counts_too() -> None:
+    said = StepFacts()
+    said.add("new", "fact", {"a": "x" * 40_000})
+    before = {"kept": {"a": "x" * 40_000}, "remade": {"a": "x" * 40_000}}
+    assert said.facts(before, {"kept", "remade"}) == {"new": {"a": "x" * 40_000}}
+    with pytest.raises(AttemptFailed, match="step-facts-too-large"):
+        said.facts(before, {"remade"})
 
 
 def test_past_the_lease_nothing_more_is_begun_or_stored(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What is outdated is made anew, what is not is kept, and readers notice nothing in between."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from mayfly.processing.recipe import Recipe, parse_recipes
 from mayfly.processing.reprocess import Reprocess, Reprocessed
 from mayfly.queries.open import Open
 from mayfly.retention.reconcile import Reconcile
-from support.workshop import ATTEMPTS, WEBP, Workshop, box
+from support.workshop import ATTEMPTS, WEBP, Workshop, box, own
 
 
 def recipes(**sides: int) -> tuple[Recipe, ...]:
@@ -106,11 +107,14 @@ def test_an_attempt_that_fails_after_storing_leaves_the_old_rendition_to_its_rea
     shop.sandbox.recipes = recipes(small=8, middle=8)
     image_id = processed(shop)
     shop.put(Address.rendition(image_id, "small"), b"the old one")
-    shop.sandbox.recipes = recipes(small=9, middle=9)
+    steps = {"small": [box(9), WEBP], "middle": [own("one"), WEBP]}
+    shop.sandbox.recipes = parse_recipes({name: {"steps": one} for name, one in steps.items()})
     again(shop)
     for _ in range(ATTEMPTS):
-        shop.sandbox.faults.append(AttemptFailed("step-failed"))
+        shop.own_steps.faults.append(AttemptFailed("step-failed"))
         shop.run()
+        assert len(shop.standing()) == 4, "the new one was stored, beside"
+        assert served(shop, image_id, "small") == b"the old one"
         shop.clock.move(60 * SECOND)
     assert shop.ending(image_id) == (State.FAILED, ATTEMPTS, "step-failed")
     assert served(shop, image_id, "small") == b"the old one"
@@ -118,6 +122,28 @@ def test_an_attempt_that_fails_after_storing_leaves_the_old_rendition_to_its_rea
     Reconcile(shop.objects, shop.metadata, shop.keys, frozenset, shop.told).run()
     assert len(shop.standing()) == 3
     assert served(shop, image_id, "small") == b"the old one"
+
+
+def test_what_took_the_place_of_another_is_nobodys_orphan(shop: Workshop) -> None:
+    shop.sandbox.recipes = recipes(small=8)
+    image_id = processed(shop)
+    shop.sandbox.recipes = recipes(small=9)
+    again(shop)
+    shop.run()
+    assert Reconcile(shop.objects, shop.metadata, shop.keys, frozenset, shop.told).run().orphans == 0
+    assert served(shop, image_id, "small") == b"small of body"
+
+
+def test_what_went_on_since_it_was_looked_at_is_left_alone(shop: Workshop) -> None:
+    image_id = processed(shop)
+    stale = shop.metadata.find(Filter())
+    shop.sandbox.recipes = recipes(small=9)
+    assert again(shop).reopened == 1
+    metadata: Any = SimpleNamespace(find=lambda _: stale, reopen=shop.metadata.reopen)
+    late = Reprocess(metadata, shop.queue, shop.keys, shop.sandbox.recipes, shop.told)
+    assert late.page(Filter(), dry_run=False) == Reprocessed(1, 1, 0)
+    shop.metadata.delete(image_id)
+    assert late.page(Filter(), dry_run=False) == Reprocessed(1, 1, 0)
 
 
 def test_a_rendition_replaced_between_two_looks_of_a_reader_is_found_all_the_same(shop: Workshop) -> None:
