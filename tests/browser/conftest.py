@@ -49,9 +49,9 @@ def browser(programs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 def make_server(tmp_path: Path) -> Iterator[MakeServer]:
     made: list[Server] = []
 
-    def make(*, moved: float | None = None) -> Server:
+    def make(*, moved: float | None = None, options: tuple[str, ...] = ()) -> Server:
         """`moved` gives it a clock file, and is what that says, in seconds, from the start."""
-        server = Server(tmp_path, None if moved is None else tmp_path / "clock", options=("--workers", "1"))
+        server = Server(tmp_path, None if moved is None else tmp_path / "clock", options=("--workers", "1", *options))
         if moved is not None:
             server.move_clock(moved)
         made.append(server)

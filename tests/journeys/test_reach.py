@@ -7,9 +7,7 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,29 +16,9 @@ import pytest
 from support.certificate import trusting, write_certificate
 from support.door import assert_problem
 from support.server import MakeServer, Server, until
+from support.tokens import made_token, mayfly
 
 NOT_LOOPBACK = ("--host", "0.0.0.0", "--workers", "1")
-
-
-def mayfly(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command on the server's folders, in the way of `mayfly token`."""
-    folders = ("--data", str(server.data), "--keys", str(server.keys))
-    return subprocess.run(
-        [sys.executable, "-m", "mayfly", *arguments, *folders],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=server.folder,
-    )
-
-
-def made_token(server: Server, role: str, *more: str) -> dict[str, Any]:
-    """What `mayfly token create` tells."""
-    run = mayfly(server, "token", "create", "--role", role, "--json", *more)
-    assert run.returncode == 0, run.stderr
-    made: dict[str, Any] = json.loads(run.stdout)
-    return made
 
 
 def over_tls(make_server: MakeServer, folder: Path) -> Server:

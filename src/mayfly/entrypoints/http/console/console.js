@@ -8,6 +8,10 @@ const SOON = 60_000;
 let clockSkew = 0; // server time minus ours, in ms
 let nextCursor = null;
 let openId = null;
+let role = null; // the caller's; the server decides what it may do, the page only what it offers
+const SEES_PICTURES = new Set(["uploader", "operator", "admin"]);
+const UPLOADS = new Set(["uploader", "admin"]);
+const ERASES = new Set(["operator", "admin"]);
 
 async function call(path, options) {
   const response = await fetch(path, options);
@@ -69,7 +73,7 @@ function show(image) {
   card.element.querySelector(".size").textContent = `${dimensions}${sized(image.bytes)}`;
   const small = image.renditions[0];
   const picture = card.element.querySelector("img");
-  if (small && picture.hidden) {
+  if (small && picture.hidden && SEES_PICTURES.has(role)) {
     picture.src = small.href;
     picture.alt = `${image.media_type}, received ${readable(image.received_at)}`;
     picture.hidden = false;
@@ -109,12 +113,59 @@ async function refresh() {
     byId("more").hidden = !nextCursor;
     say(`${cards.size}${nextCursor ? " and more" : ""} living`);
   } catch (fault) {
+    if (fault.status === 401) return askForToken();
     say(fault.status ? fault.message : "The server does not answer", true);
   }
   tick();
   const busy = [...cards.values()].some(({ image }) => UNSETTLED.has(image.state));
   setTimeout(refresh, busy ? 700 : 4_000);
 }
+
+async function begin() {
+  try {
+    const me = await call("/v1/me");
+    role = me.role;
+    byId("sign-in").hidden = true;
+    document.querySelector("main").hidden = false;
+    byId("door").hidden = !UPLOADS.has(role);
+    byId("erase").hidden = !ERASES.has(role);
+    byId("who").hidden = !me.signed_in;
+    byId("name").textContent = `${me.name} (${role})`;
+    refresh();
+  } catch (fault) {
+    if (fault.status === 401) return askForToken();
+    say(fault.status ? fault.message : "The server does not answer", true);
+    setTimeout(begin, 4_000);
+  }
+}
+
+function askForToken() {
+  [...cards.keys()].forEach(drop);
+  nextCursor = null;
+  say("");
+  byId("who").hidden = true;
+  document.querySelector("main").hidden = true;
+  byId("sign-in").hidden = false;
+  byId("token").focus();
+}
+
+byId("sign-in").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const token = byId("token").value.trim();
+  byId("token").value = "";
+  byId("sign-in-problem").textContent = "";
+  try {
+    await call("/v1/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }) });
+    begin();
+  } catch (fault) {
+    byId("sign-in-problem").textContent = fault.status ? fault.message : "The server does not answer";
+    byId("token").focus();
+  }
+});
+byId("sign-out").addEventListener("click", async () => {
+  try { await call("/v1/session", { method: "DELETE" }); } catch (fault) { return say(fault.message, true); }
+  location.reload(); // nothing of what was seen stays on the page
+});
 
 async function detail(id) {
   try {
@@ -225,4 +276,4 @@ byId("erase").addEventListener("click", async () => {
 });
 byId("detail").addEventListener("close", () => { openId = null; byId("detail-picture").removeAttribute("src"); });
 setInterval(tick, 1_000);
-refresh();
+begin();
