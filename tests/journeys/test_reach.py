@@ -88,6 +88,36 @@ def test_over_tls_nothing_older_than_1_2_is_spoken_and_no_plain_http(make_server
     assert server.get("/healthz").status_code == 200
 
 
+def test_a_request_that_comes_with_the_handshake_is_answered(make_server: MakeServer, tmp_path: Path) -> None:
+    server = over_tls(make_server, tmp_path)
+    made_token(server, "auditor")
+    server.start(ready=False)
+    port = urlsplit(server.url).port
+    for _ in range(20):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = server.tls.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65_536))
+            client.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            # In one piece with the handshake's last message.
+            connection.sendall(outgoing.read())
+            answer = b""
+            while b"ok" not in answer:
+                try:
+                    answer += client.read(65_536)
+                except ssl.SSLWantReadError:
+                    received = connection.recv(65_536)
+                    assert received, answer
+                    incoming.write(received)
+            assert answer.startswith(b"HTTP/1.1 200")
+
+
 def test_a_renewed_certificate_is_read_at_sighup_and_a_broken_one_is_not(
     make_server: MakeServer, tmp_path: Path
 ) -> None:
