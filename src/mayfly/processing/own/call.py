@@ -14,10 +14,10 @@ from mayfly.processing.own.endpoint import LARGEST_FACTS as LARGEST_FACTS_HEADER
 from mayfly.processing.own.endpoint import Endpoint
 from mayfly.processing.own.keeper import HostFailed, Keeper
 from mayfly.processing.own.report import LARGEST_FACTS
-from mayfly.processing.own.step import FIRST_KEYS, HttpStep, OwnStep
+from mayfly.processing.own.step import FIRST_KEYS, FunctionStep, HttpStep, OwnStep, RunStep
 
 _INSTEAD = "run the code in a sidecar, and use an http step"
-_ALLOW = "allow Mayfly user namespaces and mounts in them (docs/howto/own-steps.md)"
+_ALLOW = "on Linux, allow Mayfly user namespaces and mounts in them (docs/howto/own-steps.md)"
 
 
 class OwnSteps:
@@ -30,7 +30,7 @@ class OwnSteps:
             hidden: folders that no step may see into, wherever they lie: those of the data and of the keys.
             environ: where the secrets of endpoints are looked up.
         """
-        self._hidden = tuple(hidden)
+        self._hidden = tuple(path.resolve() for path in hidden)
         self._environ = environ
         self._endpoints: dict[str, Endpoint] = {}
         self._keepers: dict[str, Keeper] = {}
@@ -81,27 +81,30 @@ class OwnSteps:
         self.close()
 
     def _caller(self, step: OwnStep) -> tuple[Endpoint | Keeper, int]:
-        # Not the step itself: as a key, a parameter that is 1 would be one that is true.
-        key = json.dumps([step.to_json(), str(getattr(step, "folder", ""))])
+        """What calls the step, and how many bytes of facts it may give."""
         if isinstance(step, HttpStep):
-            if key not in self._endpoints:
-                self._endpoints[key] = Endpoint(step, self._secret(step))
-            return self._endpoints[key], LARGEST_FACTS_HEADER
+            return self._endpoint(step), LARGEST_FACTS_HEADER
+        return self._keeper(step), LARGEST_FACTS
+
+    def _endpoint(self, step: HttpStep) -> Endpoint:
+        key = _key(step)
+        if key not in self._endpoints:
+            self._endpoints[key] = Endpoint(step, self._secret(step))
+        return self._endpoints[key]
+
+    def _keeper(self, step: RunStep | FunctionStep) -> Keeper:
         if sys.platform != "linux":
-            raise AttemptFailed("step-not-isolated")
+            raise HostFailed("step-not-isolated", "only Linux can confine it")
+        key = _key(step)
         if key not in self._keepers:
             self._keepers[key] = Keeper(step, self._hidden)
-        return self._keepers[key], LARGEST_FACTS
+        return self._keepers[key]
 
     def _start_faults(self, step: OwnStep) -> list[str]:
         if isinstance(step, HttpStep):
             return []
-        if sys.platform != "linux":
-            return [f"{FIRST_KEYS[step.verb]}: needs Linux, which alone can confine it; {_INSTEAD}"]
-        caller, _ = self._caller(step)
         try:
-            assert isinstance(caller, Keeper)
-            caller.start()
+            self._keeper(step).start()
         except HostFailed as fault:
             advice = f"; {_ALLOW}, or {_INSTEAD}" if str(fault) == "step-not-isolated" else ""
             return [f"{FIRST_KEYS[step.verb]}: {fault}: {fault.why}{advice}"]
@@ -117,3 +120,8 @@ class OwnSteps:
         if not isinstance(step, HttpStep) or not step.secret or self._environ.get(step.secret.partition(":")[2]):
             return []
         return [f"secret: {step.secret} is not set; set that variable in Mayfly's environment"]
+
+
+def _key(step: OwnStep) -> str:
+    """Not the step itself: as a key, a parameter that is 1 would be one that is true."""
+    return json.dumps([step.to_json(), str(getattr(step, "folder", ""))])

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from mayfly.model.errors import AttemptFailed, Misconfigured, Rejected
 from mayfly.processing.limits import MIB, Limits
+from mayfly.processing.own import call
 from mayfly.processing.own.answer import Answer
 from mayfly.processing.own.call import OwnSteps
 from mayfly.processing.own.keeper import Keeper
@@ -369,5 +371,26 @@ def test_on_a_machine_that_cannot_confine_it_a_step_is_refused(
     monkeypatch.setattr(sys, "platform", "darwin")
     with failing("step-not-isolated"):
         confined.call(RunStep(command=("cat",)), PNG, "image/png", bounds)
-    with pytest.raises(Misconfigured, match=r"needs Linux.*use an http step"):
+    with pytest.raises(Misconfigured, match=r"only Linux can confine it.*use an http step"):
         confined.check([RunStep(command=("cat",)), FunctionStep(function=f"{__file__}:f")])
+
+
+WITHOUT_NAMESPACES = """
+import ctypes
+from mayfly.processing import seccomp
+from mayfly.processing.own import host
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+seccomp.deny_to_steps()
+host.main()
+"""
+
+
+def test_where_the_kernel_refuses_a_wall_nothing_is_run(
+    confined: OwnSteps, folder: Path, bounds: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "Keeper", partial(Keeper, command=(sys.executable, "-c", WITHOUT_NAMESPACES)))
+    step = written(folder, "say('ran')")
+    with failing("step-not-isolated"):
+        confined.call(step, PNG, "image/png", bounds)
+    with pytest.raises(Misconfigured, match=r"run.command: step-not-isolated: .*not permitted.*allow Mayfly user"):
+        confined.check([step])
