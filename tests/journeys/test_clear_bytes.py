@@ -1,4 +1,4 @@
-"""No clear byte of an image touches a disk: every file that any process opens for writing is known, and none of them
+"""No clear byte of an image touches a disk: every file that any process writes to is known, and none of them
 ever holds a stretch of an original, of a rendition, or of decoded pixels."""
 
 import contextlib
@@ -18,15 +18,34 @@ from support.tracing import require_strace
 STRETCH_BYTES = 24
 STRETCHES = 64
 
-# -y writes the path behind a descriptor: what was opened is what it says, wherever links led.
-OPENED = re.compile(r"\b(?:open|openat|openat2|creat)\(.*\b(?:O_WRONLY|O_RDWR|O_CREAT)\b.*\) += \d+<([^>]*)>")
-NO_DISK = re.compile(r"/dev/(null|tty|ptmx)|/memfd:|/proc/\d+/(?:uid_map|gid_map|setgroups|task/.*)$|anon_inode:")
+# -y writes the path behind a descriptor: what was written to is what it says, wherever links led.
+CALLS = "write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range,splice,mmap"
+WRITTEN = re.compile(
+    r"\b(?:p?writev?2?|pwrite64|sendfile)\(\d+<([^>]*)>"
+    r"|\b(?:copy_file_range|splice)\(\d+<[^>]*>, [^,]*, \d+<([^>]*)>"
+    r"|\bmmap\([^,]*, \d+, [^,]*PROT_WRITE[^,]*, [^,]*MAP_SHARED[^,]*, \d+<([^>]*)>"
+)
+NO_DISK = re.compile(
+    r"/dev/null|/memfd:|/proc/\d+/(?:uid_map|gid_map|setgroups)$|\w+:\[|anon_inode:|socket:|pipe:|UNIX|TCP"
+)
 OURS = re.compile(
     r"data/(owner\.(lock|sock)|mayfly\.(json|part|db|db-wal|db-shm|db-journal)|reserve|clock\.tick(\.part)?"
     r"|objects/\w+/[0-9a-f-]{36}\.(original|rendition)\.[a-z]+(\.[0-9a-f]+)?(\.part)?)"
     r"|keys/(\S+)|log\.jsonl|clock"
 )
 """What the owner writes, within the server's folder. All of it is looked into as well."""
+SCRATCH = re.compile(r"/scratch/(image|\.?facts[.a-z]*)")
+"""The memory file system of a step of the user's own, which is nowhere but in that step's namespace."""
+STEP = """#!/bin/sh
+cat > "$MAYFLY_SCRATCH/image" && cat "$MAYFLY_SCRATCH/image"
+"""
+RENDITIONS = """
+[renditions.preview]
+steps = ["orient", {resize = {width = 512, height = 512}}, {encode = {format = "jpeg"}}]
+
+[renditions.own]
+steps = [{resize = {width = 256, height = 256}}, {run = ["./step"]}, {encode = {format = "png"}}]
+"""
 
 
 def photo_like(width: int, height: int, seed: int) -> Any:
@@ -95,16 +114,20 @@ class Watch:
 def traced(make_server: MakeServer, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
     require_strace("that no clear byte touches a disk")
     trace = tmp_path / "trace"
-    calls = "trace=open,openat,openat2,creat"
-    wrapper = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "300", "-o", str(trace), "-e", calls)
-    server = make_server(options=("--workers", "2"), wrapper=wrapper).start()
+    wrapper = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "0", "-o", str(trace), "-e", f"trace={CALLS}")
+    server = make_server(options=("--workers", "2"), wrapper=wrapper, config=RENDITIONS)
+    step = server.folder / "step"
+    step.write_text(STEP, encoding="utf-8")
+    step.chmod(0o755)
+    server.start()
     yield server, trace
     server.stop()
 
 
 def written_to(trace: Path) -> set[str]:
-    """Every path that was opened for writing."""
-    return set(OPENED.findall(trace.read_text(encoding="utf-8", errors="replace")))
+    """Every path that was written to, or mapped to be."""
+    found = WRITTEN.findall(trace.read_text(encoding="utf-8", errors="replace"))
+    return {path for paths in found for path in paths if path}
 
 
 def test_no_clear_byte_of_an_image_touches_a_disk(traced: tuple[Server, Path]) -> None:
@@ -131,10 +154,13 @@ def test_no_clear_byte_of_an_image_touches_a_disk(traced: tuple[Server, Path]) -
     assert len(clear) > 10 * STRETCHES
     assert watch.holding(clear) == set()
     root = f"{server.folder}/"
+    written = written_to(trace)
+    assert "/scratch/image" in written, "the trace follows a step into its namespace"
     strange = {
         path
-        for path in written_to(trace)
-        if not NO_DISK.match(path) and not (path.startswith(root) and OURS.fullmatch(path.removeprefix(root)))
+        for path in written
+        if not (NO_DISK.match(path) or SCRATCH.fullmatch(path))
+        and not (path.startswith(root) and OURS.fullmatch(path.removeprefix(root)))
     }
     assert strange == set()
 
