@@ -192,6 +192,15 @@ def test_names_of_recipes_here_differ_in_what_they_do() -> None:
     assert all(one.hash != other.hash for one, other in combinations(recipes(*RECIPES), 2))
 
 
+def test_the_bound_on_pixels_is_that_of_the_worker(pictures: SimpleNamespace) -> None:
+    data = pictures.encoded(pictures.quadrants(), "png")
+    steps = [{"pad": {"top": 600, "left": 600}}, PNG]
+    [stage] = parse_recipes({"padded": {"steps": steps}})[0].stages
+    process(memoryview(data), MediaType.PNG, [stage], Limits(pixels=600_000))
+    with pytest.raises(AttemptFailed, match=r"^rendition-too-large$"):
+        process(memoryview(data), MediaType.PNG, [stage], Limits(pixels=500_000))
+
+
 def test_memory_that_runs_out_in_a_step_is_told_as_such(pictures: SimpleNamespace) -> None:
     large = {"resize": {"width": 10_000, "height": 10_000, "mode": "exact"}}
     data = pictures.encoded(pictures.quadrants(), "png")

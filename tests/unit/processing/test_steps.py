@@ -128,6 +128,13 @@ def test_a_thread_of_a_picture_can_cover_a_box() -> None:
     assert (size(image), at(image, 0.5, 0.5)) == ((1000, 1000), RED)
 
 
+def test_a_smaller_picture_covers_the_box_with_as_much_of_it_as_can_be(pictures: SimpleNamespace) -> None:
+    image = made(pictures.quadrants(40, 20), "resize", width=100, height=200, mode="cover", enlarge=True)
+    whole = made(pictures.quadrants(40, 20), "crop", width=10, height=20)
+    edges = made(whole, "resize", width=100, height=200, mode="exact")
+    assert same(image, edges)
+
+
 def test_shrinking_premultiplies() -> None:
     """What is transparent has a colour, too, and it is not to be seen."""
     stripes = plain(100, 100, [*RED, 255]).insert(plain(50, 100, [0, 255, 0, 0]), 50, 0)
@@ -239,6 +246,12 @@ def test_sharpening_overshoots_at_edges_and_leaves_flat_areas_alone() -> None:
     assert image.getpoint(19, 20)[0] < 98
     assert image.getpoint(20, 20)[0] > 162
     assert near(at(image, 0.1, 0.5), [100] * 3, by=1)
+
+
+def test_a_larger_amount_sharpens_more() -> None:
+    overshoots = [made(edge(), "sharpen", amount=amount).getpoint(20, 20)[0] for amount in (0, 1, 8)]
+    assert overshoots[0] == pytest.approx(160, abs=1)
+    assert overshoots == sorted(set(overshoots))
 
 
 def test_sharpening_keeps_alpha() -> None:
