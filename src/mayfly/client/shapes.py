@@ -33,7 +33,8 @@ class Rendition:
 class Image:
     """One image. Times are aware, in UTC. What is personal is in no `repr`, so that it is in no log.
 
-    From a list the sealed fields are None: `sha256`, `file_name`, `uploader`; and `labels` are the facts alone.
+    From a list the sealed fields are None: `sha256`, `file_name`, `uploader`, `personal_facts`; and `labels` are the
+    facts alone.
     While a form waits for its upload (`awaited`), `bytes` is 0 and `sha256` None.
     """
 
@@ -52,6 +53,7 @@ class Image:
     sha256: str | None = field(repr=False)
     file_name: str | None = field(repr=False)
     uploader: str | None = field(repr=False)
+    personal_facts: Document | None = field(repr=False)
     raw: Document = field(repr=False, compare=False)
 
     @property
@@ -77,6 +79,7 @@ class Image:
             sha256=document.get("sha256"),
             file_name=document.get("file_name"),
             uploader=document.get("uploader"),
+            personal_facts=document.get("personal_facts"),
             raw=document,
         )
 

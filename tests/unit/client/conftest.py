@@ -33,6 +33,7 @@ def image(**changes: Any) -> dict[str, Any]:
         "sha256": None,
         "file_name": None,
         "uploader": "local",
+        "personal_facts": {},
         "receipt": None,
         **changes,
     }

@@ -260,6 +260,14 @@ def test_what_is_new_in_an_answer_is_kept_and_what_is_missing_is_told() -> None:
 
 
 def test_nothing_personal_is_in_an_images_repr() -> None:
-    found = Scripted(made(file_name="anna.jpg", sha256="ab12", uploader="anna", labels={"customer": "anna"}))
+    found = Scripted(
+        made(
+            file_name="anna.jpg",
+            sha256="ab12",
+            uploader="anna",
+            labels={"customer": "anna"},
+            personal_facts={"t": {"who": "anna"}},
+        )
+    )
     assert "anna" not in repr(found.client().upload(JPEG))
     assert "ab12" not in repr(found)
