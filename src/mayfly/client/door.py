@@ -3,11 +3,11 @@
 import ipaddress
 import re
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,10 +60,12 @@ class Door:
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None)
         self._transport = transport
         self._server = self._client(_trust(self.url, ca))
+        self._elsewhere: httpx.Client | None = None
+        self._opening = threading.Lock()
 
     def close(self) -> None:
         self._server.close()
-        if "_elsewhere" in self.__dict__:
+        if self._elsewhere is not None:
             self._elsewhere.close()
 
     @contextmanager
@@ -102,17 +104,19 @@ class Door:
         if place.scheme not in ("http", "https"):
             raise NotMayflyError(f"the upload form names no address: {place.scheme}", 0)
         here = (place.scheme, place.host, place.port) == (self.url.scheme, self.url.host, self.url.port)
-        client = self._server if here else self._elsewhere
+        client = self._server if here else self._for_elsewhere()
         with (
             self._told(place),
             client.stream("POST", place, data=dict(fields), files=[("file", file)]) as response,
         ):
             _checked(response).read()
 
-    @cached_property
-    def _elsewhere(self) -> httpx.Client:
-        """Where forms lead that are not this server: the authority of its certificate has no say there."""
-        return self._client(ssl.create_default_context())
+    def _for_elsewhere(self) -> httpx.Client:
+        """For where forms lead that is not this server: the authority of its certificate has no say there."""
+        with self._opening:
+            if self._elsewhere is None:
+                self._elsewhere = self._client(ssl.create_default_context())
+            return self._elsewhere
 
     def _client(self, trust: ssl.SSLContext) -> httpx.Client:
         return httpx.Client(

@@ -15,6 +15,7 @@ from mayfly.client.errors import (
     UnavailableError,
     UnreachableError,
     UntrustedError,
+    UsageError,
 )
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -41,7 +42,7 @@ class Persistence:
 
     def __init__(self, retries: int) -> None:
         if retries < 0:
-            raise ValueError(f"retries is 0 or more; got {retries}")
+            raise UsageError(f"retries is 0 or more; got {retries}")
         self._retries = retries
         self._answered = False
 

@@ -205,7 +205,7 @@ def test_the_package_gives_its_client_on_demand_and_nothing_else() -> None:
 
 
 def test_retries_are_none_or_more() -> None:
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(UsageError, match="0 or more"):
         Client(retries=-1)
 
 

@@ -64,7 +64,8 @@ def test_as_long_as_more_comes_it_goes_on() -> None:
         return httpx.Response(206, stream=CutStream(BYTES[first : first + 100]), headers=placed)
 
     nothing = httpx.ReadError("cut")
-    assert Scripted(record(), *[cut, nothing] * 10, cut).client(retries=2).download(IDENTITY) == BYTES
+    flaky: list[Step] = [cut, nothing] * 10
+    assert Scripted(record(), *flaky, cut).client(retries=2).download(IDENTITY) == BYTES
     with pytest.raises(CutError):
         Scripted(record(), cut, *[nothing] * 3).client(retries=2).download(IDENTITY)
 

@@ -130,7 +130,8 @@ def test_tries_are_bounded_and_pauses_grow_by_chance_and_heed_retry_after(pauses
         server.client(retries=3).upload(JPEG)
     assert raised.value.retry_after == 3
     assert len(server.requests) == 4
-    assert [3 + longest / 2 <= pause <= 3 + longest for pause, longest in zip(pauses, (0.25, 0.5, 1), strict=True)]
+    longest = (0.25, 0.5, 1.0)
+    assert all(3 + most / 2 <= pause <= 3 + most for pause, most in zip(pauses, longest, strict=True)), pauses
 
     pauses.clear()
     server = Scripted(*[LOST] * 21)
