@@ -359,7 +359,8 @@ def test_no_step_makes_more_pixels_than_an_image_may_have(verb: str, params: dic
 
 
 @pytest.mark.parametrize(
-    ("verb", "params"), [("rotate", {"angle": 90}), ("crop", {"width": 9, "height": 9}), ("blur", {"sigma": 1})]
+    ("verb", "params"),
+    [("rotate", {"angle": 90}), ("blur", {"sigma": 1}), ("resize", {"width": 40, "height": 60, "mode": "exact"})],
 )
 def test_what_makes_no_more_pixels_is_never_too_large(verb: str, params: dict[str, Any]) -> None:
     step(verb, **params).apply(Picture(plain(80, 80), (80, 80), most=1))
