@@ -87,6 +87,11 @@ class Maker:
         image = self.image(identity)
         return image if image["state"] == state else None
 
+    def awaited(self) -> list[str]:
+        """An image of which there is a form alone; none where Mayfly had no forms yet."""
+        response = self._http.post("/v1/uploads", json={"media_type": "image/png", "file_name": "later.png"})
+        return [response.json()["id"]] if response.status_code == httpx.codes.CREATED else []
+
     def erase(self, identity: str) -> None:
         self._http.delete(f"/v1/images/{identity}").raise_for_status()
 
@@ -142,10 +147,12 @@ def fill(maker: Maker) -> dict[str, Any]:
     maker.until_state(maker.upload(picture(21, 21, ".png"), retain=HOUR)["id"], "processed")
     in_hand, _ = maker.held(picture(60, 50, ".jpg"))
     waiting = maker.upload(picture(50, 60, ".png"))
+    awaited = maker.awaited()
     return {
         "images": images,
         "unfinished": [maker.described(in_hand), maker.described(waiting)],
         "erased": [erased["id"]],
+        "awaited": awaited,
         "repeat": {"key": KEY, "id": kept[0]["id"]},
         "config": CONFIG,
     }

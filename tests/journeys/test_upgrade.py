@@ -86,6 +86,8 @@ def test_every_image_of_an_older_mayfly_is_read_as_it_was_and_then_dies(opened: 
         now = server.until_state(then["id"], "processed")
         assert now["attempts"] == 1, "what was in hand was given back uncounted"
         assert sha256(server, f"/v1/images/{then['id']}/original") == then["sha256"]
+    awaited = expected.get("awaited", [])
+    assert [server.image(identity)["state"] for identity in awaited] == ["awaited"] * len(awaited)
     for identity in expected["erased"]:
         assert server.get(f"/v1/images/{identity}").status_code == 410
 
@@ -98,7 +100,7 @@ def test_every_image_of_an_older_mayfly_is_read_as_it_was_and_then_dies(opened: 
     assert server.post(f"/v1/images/{failed}/retry", json={}).status_code == 202
     server.until_state(failed, "processed")
 
-    everything = [image["id"] for image in (*expected["images"], *expected["unfinished"])]
+    everything = [image["id"] for image in (*expected["images"], *expected["unfinished"])] + awaited
     at(server, expected, WEEK + 2 * MINUTE)
     until(lambda: not server.objects(), "every object to be swept")
     for identity in everything:
