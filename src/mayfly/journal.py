@@ -38,6 +38,8 @@ COUNTED_ALONE = frozenset(
     {
         "attempt_begun",
         "attempt_ended",
+        "event_delivered",
+        "event_retried",
         "looked_around",
         "refused",
         "swept",

@@ -31,6 +31,7 @@ from mayfly.model.instant import SECOND
 from mayfly.model.journal import Journal
 from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock
+from mayfly.ports.event_log import EventLog
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.work_queue import WorkQueue
 from mayfly.processing.limits import Limits
@@ -100,7 +101,9 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         def make_processing(sandbox: Sandbox, own_steps: OwnSteps, stopping: Event) -> Processing:
             return Processing(stores, sandbox, own_steps, settings.attempts, lease_ms, told, stopping)
 
+        streams = EventStreams(events, told)
         metrics.read(*_readings(settings, folder, queue, clock, intake, readiness))
+        metrics.read(*_of_events(settings, events, streams))
         yield Owner(
             stages=Stages(
                 intake=intake,
@@ -113,7 +116,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 reconcile=reconcile,
                 clock=clock,
                 readiness=readiness,
-                events=EventStreams(events, told),
+                events=streams,
                 exposition=metrics.exposition,
                 tokens=Tokens(SqliteTokenStore(database), clock, told),
             ),
@@ -160,6 +163,11 @@ def _opened(settings: Settings) -> Iterator[tuple[DataFolder, SystemClock, SlotK
             open_things.callback(database.close)
             objects = LocalObjectStore(folder.path / "objects", clock)
         yield folder, clock, keys, database, objects
+
+
+def _of_events(settings: Settings, log: EventLog, streams: EventStreams) -> tuple[Read, ...]:
+    sinks = [webhook.name for webhook in settings.webhooks]
+    return partial(readings.of_streams, lambda: streams.count), partial(readings.of_sinks, sinks, log)
 
 
 def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> list[Outlet]:

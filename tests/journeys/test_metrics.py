@@ -6,7 +6,8 @@ import signal
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.processes import hold
-from support.server import Server, until
+from support.receiver import SECRET, Receiver
+from support.server import MakeServer, Server, until
 
 
 def figures(server: Server) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -65,3 +66,18 @@ def test_a_killed_worker_and_the_attempt_it_costs_are_counted(server: Server, sm
     assert figure(server, "mayfly_processing_attempts_total") == 3
     assert figure(server, "mayfly_processing_outcomes_total", outcome="retried") == 1
     until(lambda: figure(server, "mayfly_workers_busy") == 0, "the worker to be idle")
+
+
+def test_what_a_webhook_took_is_counted(make_server: MakeServer, small: bytes) -> None:
+    receiver = Receiver().up()
+    config = f'[webhooks.ops]\nurl = "{receiver.url}"\nsecret = "env:OPS_SECRET"\nallow_private = true\n'
+    server = make_server(config=config, environment={"OPS_SECRET": SECRET}, options=("--workers", "1"))
+    try:
+        server.start()
+        server.until_state(server.upload(small)["id"], "processed")
+        until(lambda: figure(server, "mayfly_events_delivered_total", sink="ops") == 1, "the event to be taken")
+        assert figure(server, "mayfly_events_lag_seconds_count", sink="ops") == 1
+        until(lambda: figures(server)["mayfly_events_waiting", (("sink", "ops"),)] == 0, "it to be settled")
+        assert figure(server, "mayfly_event_streams") == 0
+    finally:
+        receiver.down()

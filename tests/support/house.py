@@ -71,7 +71,11 @@ class Told:
     @property
     def events(self) -> list[str]:
         """As the log would have them."""
-        return [event for event, _ in self.entries if event not in COUNTED_ALONE]
+        return [event for event, _ in self.lines]
+
+    @property
+    def lines(self) -> list[tuple[str, Mapping[str, object]]]:
+        return [entry for entry in self.entries if entry[0] not in COUNTED_ALONE]
 
 
 class House:

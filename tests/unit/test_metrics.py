@@ -10,6 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.metrics import Metrics, readings
 from mayfly.model.errors import Unavailable
 from support.house import House
@@ -35,6 +36,8 @@ def metrics(house: House) -> Metrics:
         partial(readings.of_store, lambda: ROOM, lambda: 30),
         partial(readings.of_clock, house.clock),
         partial(readings.of_readiness, lambda: True),
+        partial(readings.of_streams, lambda: 3),
+        partial(readings.of_sinks, ["books"], MemoryEventLog(house.metadata)),
     )
     return made
 
@@ -165,6 +168,10 @@ def test_names_follow_the_conventions(metrics: Metrics) -> None:
         ("purged", {"lag_ms": 2_500}, "mayfly_retention_lag_seconds_sum", {}, 2.5),
         ("purge_unverified", {"renditions": 4}, "mayfly_retention_purged_total", {"kind": "renditions"}, 4),
         ("purge_unverified", {}, "mayfly_retention_delays_total", {}, 1),
+        ("event_delivered", {"sink": "books", "seconds": 2}, "mayfly_events_delivered_total", {"sink": "books"}, 1),
+        ("event_delivered", {"sink": "books", "seconds": 2}, "mayfly_events_lag_seconds_sum", {"sink": "books"}, 2),
+        ("event_retried", {"sink": "books"}, "mayfly_events_retried_total", {"sink": "books"}, 1),
+        ("event_dropped", {"sink": "books"}, "mayfly_events_dropped_total", {"sink": "books"}, 1),
         ("erased", {}, "mayfly_retention_erased_total", {}, 1),
         ("orphan_removed", {}, "mayfly_retention_orphans_removed_total", {}, 1),
         ("looked_around", {"strays": 5}, "mayfly_retention_strays", {}, 5),

@@ -15,6 +15,7 @@ from mayfly.entrypoints.ending import ended_within
 from mayfly.entrypoints.relay_window import MOST_AHEAD, WINDOW, Pending, Window
 from mayfly.model.errors import Postponed, Refused, StorageFull, Unavailable
 from mayfly.model.event import Event
+from mayfly.model.instant import SECOND
 from mayfly.model.journal import Journal
 from mayfly.model.lifecycle import State
 from mayfly.ports.clock import Clock
@@ -198,6 +199,7 @@ class _Line:
                 # It is there again: nobody waits out a backoff that was meant for its absence.
                 for other in window.open.values():
                     other.due = 0.0
+        self._tell("event_delivered", seconds=(self._clock.now() - pending.event.at) / SECOND)
         if down_since is not None:
             self._tell("sink_back")
 
@@ -214,6 +216,7 @@ class _Line:
             self._tell("sink_waits", reason=told_as)
 
     def _back_off(self, pending: Pending) -> None:
+        self._tell("event_retried")
         longest = min(self._pace.first_backoff * 2.0 ** min(pending.failures, 30), self._pace.longest_backoff)
         with self._window.changed:
             pending.failures += 1

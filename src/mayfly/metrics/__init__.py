@@ -14,13 +14,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from mayfly import __version__
-from mayfly.metrics import intake, processing, retention
+from mayfly.metrics import events, intake, processing, retention
 from mayfly.metrics.fields import Handler
 from mayfly.metrics.http import HttpFigures
 from mayfly.model.errors import MayflyError
 from mayfly.model.journal import Journal
 
-_ROOMS = (intake, processing, retention)
+_ROOMS = (intake, processing, retention, events)
 
 Read = Callable[[], Iterable[Metric]]
 

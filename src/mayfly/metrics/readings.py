@@ -1,10 +1,11 @@
 """Figures that are read when they are asked for. What each costs does not grow with the number of images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from mayfly.ports.clock import Clock
+from mayfly.ports.event_log import EventLog
 from mayfly.ports.work_queue import WorkQueue
 
 
@@ -27,6 +28,20 @@ def of_queue(queue: WorkQueue, clock: Clock) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "mayfly_queue_dead_letters", "Jobs whose attempts are spent: images that failed.", backlog.dead_letters
     )
+
+
+def of_streams(count: Callable[[], int]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("mayfly_event_streams", "Streams of events that are open.", count())
+
+
+def of_sinks(sinks: Sequence[str], log: EventLog) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "mayfly_events_waiting", "Events told since the last one that is known to be settled.", labels=("sink",)
+    )
+    newest = log.newest()
+    for sink in sinks:
+        waiting.add_metric((sink,), newest - (log.cursor(sink) or newest))
+    yield waiting
 
 
 def of_workers(count: int) -> Iterator[Metric]:

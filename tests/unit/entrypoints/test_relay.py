@@ -167,7 +167,7 @@ def test_a_receiver_that_is_away_gets_everything_when_it_is_back(house: House, l
     assert receiver.of_images() == {image_id: [State.PROCESSED, State.PURGED] for image_id in images}
     assert house.told.events[0] == "sink_waits"
     assert house.told.events[-1] == "sink_back"
-    assert house.told.entries[0][1] == {"sink": "ops", "reason": "away"}
+    assert house.told.lines[0][1] == {"sink": "ops", "reason": "away"}
 
 
 def test_a_flaky_receiver_sees_each_image_s_events_in_order(house: House, log: Log) -> None:
@@ -224,7 +224,7 @@ def test_what_is_refused_is_dropped_after_a_few_attempts_and_told(house: House, 
         until_served(log)
     assert set(receiver.of_images()) == {other}
     assert len([event for event in receiver.attempts if event.image_id == image_id]) == QUICK.refusals
-    (dropped,) = [fields for event, fields in house.told.entries if event == "event_dropped"]
+    (dropped,) = [fields for event, fields in house.told.lines if event == "event_dropped"]
     assert dropped["reason"] == "the receiver answered 422"
     assert (dropped["sink"], dropped["image"], dropped["sequence"]) == ("ops", str(image_id), 3)
 
@@ -238,7 +238,7 @@ def test_what_is_older_than_a_day_is_dropped_and_told_but_not_by_a_doubted_clock
     with relaying(house, log, to(receiver)):
         until_served(log)
     assert set(receiver.of_images()) == {fresh}
-    assert {fields["image"] for event, fields in house.told.entries if event == "event_dropped"} == {str(old)}
+    assert {fields["image"] for event, fields in house.told.lines if event == "event_dropped"} == {str(old)}
 
     log.advance("doubting", 0)
     house.clock.hold()
@@ -257,7 +257,7 @@ def test_one_event_that_fails_for_ever_holds_the_others_up_no_longer_than_it_tak
         others = {lived(house) for _ in range(MOST_AHEAD + 2 * WINDOW)}
         until_served(log)
     assert set(receiver.of_images()) == others
-    (dropped,) = [fields for event, fields in house.told.entries if event == "event_dropped"]
+    (dropped,) = [fields for event, fields in house.told.lines if event == "event_dropped"]
     assert dropped["image"] == str(stubborn)
     assert "while others were taken" in str(dropped["reason"])
 
@@ -316,7 +316,7 @@ def test_what_was_trimmed_before_it_was_sent_is_told(house: House, log: Log) -> 
     with relaying(house, log, to(receiver)):
         until_served(log)
     assert set(receiver.of_images()) == {later}
-    assert house.told.entries[0] == ("events_lost", {"sink": "ops", "sequence": 3})
+    assert house.told.lines[0] == ("events_lost", {"sink": "ops", "sequence": 3})
 
 
 def test_a_defect_of_a_sink_is_told_and_tried_again(house: House, log: Log) -> None:
@@ -332,4 +332,4 @@ def test_a_defect_of_a_sink_is_told_and_tried_again(house: House, log: Log) -> N
     with relaying(house, log, to(receiver)):
         until_served(log)
     assert receiver.of_images() == {image_id: [State.PROCESSED, State.PURGED]}
-    assert house.told.entries[0][1]["reason"] == "ZeroDivisionError: a defect"
+    assert house.told.lines[0][1]["reason"] == "ZeroDivisionError: a defect"

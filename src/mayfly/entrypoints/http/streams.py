@@ -92,6 +92,11 @@ class EventStreams:
         self._floor: int | None = None
         self._news = asyncio.Event()
 
+    @property
+    def count(self) -> int:
+        """Streams that are open."""
+        return len(self._open)
+
     @contextlib.contextmanager
     def joined(self, cut: Callable[[], None]) -> Iterator[None]:
         """A place among the streams; `cut` ends its connection at once.
