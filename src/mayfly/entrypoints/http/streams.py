@@ -30,6 +30,8 @@ LONGEST_STREAM_SECONDS = 3_600.0
 """After that it comes back, and is asked again who it is: a role that was taken away ends here too."""
 
 _CHUNK_BYTES = 32 * 1024
+_PAGE = 64
+"""Events: about a chunk."""
 _LOOK_SECONDS = 0.5
 _GATHER_SECONDS = 0.02
 """Between reads of the log, so that a burst of events is a few pages and not a read for each commit."""
@@ -91,6 +93,7 @@ class EventStreams:
         self._kept_bytes = 0
         self._floor: int | None = None
         self._news = asyncio.Event()
+        self._catching_up = asyncio.Semaphore(1)
 
     @property
     def count(self) -> int:
@@ -164,8 +167,10 @@ class EventStreams:
         return list(_chunk(self._kept, first))
 
     async def _page_after(self, position: int) -> list[Written]:
-        page = await run_in_threadpool(self.log.after, position, _CHUNK_BYTES // 512)
-        return [write(event) for event in page]
+        """Read and written out in a thread, for one stream at a time: many that come back at once take nothing from
+        those who ask for something else."""
+        async with self._catching_up:
+            return await run_in_threadpool(_page, self.log, position)
 
     def _begin_round(self) -> None:
         """Somebody listens again: nothing is kept from before."""
@@ -226,6 +231,10 @@ class EventStreams:
         if number == self._round and self._open:
             self._kept, self._kept_bytes, self._floor = [], 0, position
             self._wake()
+
+
+def _page(log: EventLog, position: int) -> list[Written]:
+    return [write(event) for event in log.after(position, _PAGE)]
 
 
 def _chunk(kept: list[Written], first: int) -> Iterator[Written]:
