@@ -63,8 +63,8 @@ class _Server(ThreadingHTTPServer):
 
 @dataclass
 class Receiver:
-    """`status` is what it answers, with `headers` and `body`, a byte at a time where it is to `drip` (seconds). `down`
-    and `up` stop and start listening on the same port."""
+    """`status` is what it answers, with `headers` and `body`, a byte at a time where it is to `drip` (seconds); `cut`
+    counts the answers that were not read to their end. `down` and `up` stop and start listening on the same port."""
 
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
@@ -72,6 +72,7 @@ class Receiver:
     drip: float = 0.0
     taken: list[Taken] = field(default_factory=list)
     refused: list[Taken] = field(default_factory=list)
+    cut: int = 0
     port: int = 0
     _server: _Server | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -103,13 +104,20 @@ class Receiver:
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(self.body)))
         handler.end_headers()
+        try:
+            self._write(handler)
+        except OSError:
+            self.cut += 1
+            raise
+        handler.close_connection = away
+
+    def _write(self, handler: BaseHTTPRequestHandler) -> None:
+        if not self.drip:
+            handler.wfile.write(self.body)
+            return
         for number in range(len(self.body)):
-            if not self.drip:
-                handler.wfile.write(self.body)
-                break
             handler.wfile.write(self.body[number : number + 1])
             time.sleep(self.drip)
-        handler.close_connection = away
 
     def once_each(self) -> list[dict[str, Any]]:
         """The events as a receiver sees them that knows repetitions by their key, in the order they came."""

@@ -18,6 +18,7 @@ from mayfly.model.instant import MINUTE, Ms, rfc3339
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from support.receiver import KEY, SECRET, Receiver
+from support.server import until
 
 START = Ms(29_833_334 * MINUTE)
 EVENT = Event(
@@ -148,6 +149,7 @@ def test_an_answer_without_end_is_not_read_to_it(sink: WebhookEventSink, receive
     began = time.monotonic()
     sink.deliver(EVENT)
     assert time.monotonic() - began < 5
+    until(lambda: receiver.cut, "the answer to be cut")
     receiver.body = b""
     sink.deliver(EVENT)
 
