@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from mayfly import Client
-from mayfly.client import GoneError, Progress, RefusedError
+from mayfly.client import DeniedError, GoneError, Progress, RefusedError, UntrustedError
+from support.certificate import trusting, write_certificate
 from support.pages import python_of
 from support.pictures import ENCODED, gradient
 from support.server import MakeServer, Server, until
+from support.tokens import made_token
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "use-from-python.md"
 MANY = 200
@@ -210,3 +212,39 @@ def test_the_how_to_is_true(door: Server, photo: bytes, tmp_path: Path) -> None:
     assert "gone: " in ended.stdout
     assert (tmp_path / "again.jpg").read_bytes() == photo
     assert {path.suffix for path in tmp_path.glob("thumb.*")} == {".webp"}
+
+
+def test_over_tls_with_a_token_of_a_role(make_server: MakeServer, small: bytes, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    options = ("--host", "0.0.0.0", "--workers", "1", "--tls-certificate", str(certificate), "--tls-key", str(key))
+    server = make_server(options=options, tls=trusting(certificate))
+    token = made_token(server, "uploader", "--name", "camera-1")["token"]
+    server.start(ready=False)
+    url = f"https://localhost:{urlsplit(server.url).port}"
+    with Client(url, token=token, ca=certificate) as client:
+        for form in (False, True):
+            image = client.upload(small, form=form)
+            assert (image.uploader, client.download(image)) == ("camera-1", small)
+        with pytest.raises(DeniedError, match="uploader"):
+            client.erase(image)
+    with Client(url, token="mfy_unknown", ca=certificate) as stranger, pytest.raises(DeniedError) as raised:
+        stranger.limits()
+    assert raised.value.status == 401
+    with Client(url, token=token) as unsure, pytest.raises(UntrustedError, match="name the file of its CA"):
+        unsure.limits()
+
+    file = tmp_path / "token"
+    file.write_text(token)
+    command = [sys.executable, "-m", "mayfly", "get", image.id, "--original", "--url", url]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAYFLY_")}
+    ended = subprocess.run(
+        [*command, "--token-file", str(file)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**inherited, "MAYFLY_CA": str(certificate)},
+    )
+    assert (ended.returncode, ended.stdout) == (0, small), ended.stderr
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=inherited)
+    assert refused.returncode == 3
+    assert "(--ca)" in refused.stderr
