@@ -60,6 +60,15 @@ def test_a_function_may_give_facts_beside_its_picture(confined: OwnSteps, many: 
     assert call(confined, many, bounds, "bytearray(image)").facts is None
 
 
+def test_a_function_holds_no_way_to_mayfly(confined: OwnSteps, many: Path, bounds: Limits) -> None:
+    own = "'/proc/self/fd/' + n"
+    links = f"[os.readlink({own}) for n in os.listdir('/proc/self/fd') if os.path.islink({own})]"
+    told = bytes(call(confined, many, bounds, f"tell(image, str({links}))").data)[len(PNG) :]
+    assert b"/dev/null" in told
+    assert b"socket:" not in told
+    assert b"pidfd" not in told
+
+
 def test_rejecting_is_said_by_an_exception(confined: OwnSteps, many: Path, bounds: Limits) -> None:
     with pytest.raises(Rejected, match=r"^step-rejected$"):
         call(confined, many, bounds, "fail(RejectImage('because'))")
