@@ -1,5 +1,6 @@
 """A picture on its way through a recipe's steps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,10 @@ Size = tuple[int, int]
 
 def swap_if(turned: bool, size: Size) -> Size:
     return (size[1], size[0]) if turned else size
+
+
+def _no_marks(_: bytes) -> Any:
+    raise AttemptFailed("watermark-unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Picture:
         space: the colour space that the file is to be written in. The pixels here are sRGB until then.
         profile: whether the file is to hold a profile where it needs none.
         most: pixels that a step may make of it.
+        open_mark: gives the pixels of a PNG that is to be laid over it; raises AttemptFailed where it cannot be read.
     """
 
     image: Any
@@ -37,6 +43,7 @@ class Picture:
     space: str = "srgb"
     profile: bool = False
     most: int = Limits().pixels
+    open_mark: Callable[[bytes], Any] = _no_marks
 
     @property
     def turned(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import pyvips
 
 from mayfly.model.errors import AttemptFailed, Misconfigured
+from mayfly.processing.decode import open_mark
 from mayfly.processing.limits import Limits
 from mayfly.processing.picture import Picture
 from mayfly.processing.recipe import Recipe, parse_recipes, recipes_to_json
@@ -46,7 +47,9 @@ def faults(file: Path | str, **params: Any) -> tuple[str, ...]:
 
 
 def marked(image: Any, mark: bytes, **params: Any) -> Any:
-    picture = Watermark(Attachment("logo.png", mark), **params).apply(Picture(image, (image.width, image.height)))
+    picture = Watermark(Attachment("logo.png", mark), **params).apply(
+        Picture(image, (image.width, image.height), open_mark=open_mark)
+    )
     assert (picture.image.format, picture.image.bands) == ("uchar", image.bands)
     return picture.image
 

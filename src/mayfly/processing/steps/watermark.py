@@ -1,21 +1,18 @@
 """watermark: lay another picture over this one."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Self
 
-from mayfly.model.errors import AttemptFailed, Rejected
+from mayfly.model.errors import Rejected
 from mayfly.model.image import MediaType
 from mayfly.processing.canvas import PLACES, spot
 from mayfly.processing.containers import walk
-from mayfly.processing.limits import Limits
 from mayfly.processing.picture import Picture, Size
 from mayfly.processing.steps.resize import scale_to
 from mayfly.processing.steps.step import Attachment, Params
 
 MOST_BYTES = 512 * 1024
 MOST_MARK_PIXELS = 4_000_000
-_MARKS_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class Watermark:
         return {self.verb: table}
 
     def apply(self, picture: Picture) -> Picture:
-        image, mark = picture.image, _pixels(self.file.data)
+        image, mark = picture.image, picture.open_mark(self.file.data)
         outer = image.width, image.height
         margin = round(self.margin * min(outer))
         inner = self._size(outer, (mark.width, mark.height), margin)
@@ -88,16 +85,3 @@ def _fault(data: bytes) -> str | None:
     if width * height > MOST_MARK_PIXELS:
         return f"has {width * height} pixels; at most {MOST_MARK_PIXELS} are taken, make it smaller"
     return None
-
-
-@lru_cache(_MARKS_KEPT)
-def _pixels(data: bytes) -> Any:
-    """In the worker, which decodes each mark once."""
-    from mayfly.processing.decode import read_header  # this file is read by the parent, too, which has no libvips
-
-    try:
-        header = read_header(memoryview(data), MediaType.PNG, Limits(pixels=MOST_MARK_PIXELS, frames=1))
-        return header.picture(header.size).image
-    except Rejected:
-        # The mark's fault and not the image's: that one is not to be rejected for it.
-        raise AttemptFailed("watermark-unreadable") from None
