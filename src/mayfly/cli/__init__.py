@@ -86,10 +86,16 @@ def _root(
 
 @app.command()
 def up(
-    host: Annotated[str | None, typer.Option(help="IP address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[str | None, typer.Option(help="Port; 0 picks a free one. [default: 8080]")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of sealed data. [default: mayfly-data]")] = None,
-    keys: Annotated[Path | None, typer.Option(help="Folder of keys, outside the data. [default: DATA.keys]")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="IP address to listen on. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[str | None, typer.Option(metavar="N", help="Port; 0 picks a free one. [default: 8080]")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of sealed data. [default: mayfly-data]")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of keys, outside the data. [default: DATA.keys]")
+    ] = None,
     tls_certificate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TLS certificate and chain, PEM. [default: plain HTTP]")
     ] = None,
@@ -97,9 +103,11 @@ def up(
     behind_proxy: Annotated[
         bool | None, typer.Option("--behind-proxy", help="A proxy stands in front: everyone needs a token.")
     ] = None,
-    workers: Annotated[str | None, typer.Option(help="Worker processes. [default: one a core]")] = None,
+    workers: Annotated[str | None, typer.Option(metavar="N", help="Worker processes. [default: one a core]")] = None,
     clock: Annotated[Path | None, typer.Option(metavar="FILE", help="Move time by this file (tests, demo).")] = None,
-    log_format: Annotated[str | None, typer.Option(help="auto, text or json. [default: auto]")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="auto, text or json. [default: auto]")
+    ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings. [default: mayfly.toml]")] = None,
 ) -> None:
     """Serve: take images in, process them, destroy them on time.
@@ -142,8 +150,10 @@ def demo(
 
 @app.command()
 def doctor(
-    data: Annotated[Path | None, typer.Option(help="Folder of sealed data. [default: mayfly-data]")] = None,
-    keys: Annotated[Path | None, typer.Option(help="Folder of keys. [default: DATA.keys]")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of sealed data. [default: mayfly-data]")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of keys. [default: DATA.keys]")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings. [default: mayfly.toml]")] = None,
     as_json: AsJson = False,
 ) -> None:

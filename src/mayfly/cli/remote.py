@@ -13,14 +13,14 @@ TokenFile = Annotated[
     Path | None, typer.Option("--token-file", metavar="FILE", help="Where the token is. [default: MAYFLY_TOKEN]")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="As `mayfly ls` shows them.")]
 URL = "http://127.0.0.1:8080"
 
 clock_app = typer.Typer(name="clock", help="The server's clock.", no_args_is_help=True)
 
 
 def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Images.")],
     url: Url = URL,
     ca: Ca = None,
     token_file: TokenFile = None,
@@ -44,12 +44,14 @@ def ls(
     url: Url = URL,
     ca: Ca = None,
     token_file: TokenFile = None,
-    state: Annotated[str | None, typer.Option(help="received, processing, processed, failed or rejected.")] = None,
-    source: Annotated[str | None, typer.Option(help="http or kafka.")] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="awaited, received, processing, processed, failed or rejected.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="SOURCE", help="http or kafka.")] = None,
     received_from: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Born at or after.")] = None,
     received_to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Born before.")] = None,
-    limit: Annotated[str | None, typer.Option(help="Images a page, 1 to 200.")] = None,
-    cursor: Annotated[str | None, typer.Option(help="Go on after the previous page.")] = None,
+    limit: Annotated[str | None, typer.Option(metavar="N", help="Images a page, 1 to 200.")] = None,
+    cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on after the previous page.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every page.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +79,9 @@ def get(
     token_file: TokenFile = None,
     rendition: Annotated[str | None, typer.Option(metavar="NAME", help="Fetch this rendition.")] = None,
     original: Annotated[bool, typer.Option("--original", help="Fetch the bytes as received.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Into this file, not to stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Into this file, not to stdout.")
+    ] = None,
 ) -> None:
     """Show one image's record, or fetch its bytes."""
     from mayfly.cli import client
@@ -89,12 +93,12 @@ def get(
 
 
 def reprocess(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="These; else by filter.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="These; else by filter.")] = None,
     url: Url = URL,
     ca: Ca = None,
     token_file: TokenFile = None,
-    state: Annotated[str | None, typer.Option(help="processed or failed. [default: both]")] = None,
-    source: Annotated[str | None, typer.Option(help="http or kafka.")] = None,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help="processed or failed. [default: both]")] = None,
+    source: Annotated[str | None, typer.Option(metavar="SOURCE", help="http or kafka.")] = None,
     received_from: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Born at or after.")] = None,
     received_to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Born before.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,

@@ -23,17 +23,21 @@ app = typer.Typer(name="token", help="Tokens, by which other machines are let in
 _UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": 24 * 60 * MINUTE}
 _LIFE = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 
-Data = Annotated[Path | None, typer.Option(help="Folder of sealed data. [default: mayfly-data]")]
-Keys = Annotated[Path | None, typer.Option(help="Folder of keys. [default: DATA.keys]")]
+Data = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of sealed data. [default: mayfly-data]")]
+Keys = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of keys. [default: DATA.keys]")]
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Settings. [default: mayfly.toml]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.command()
 def create(
-    role: Annotated[Role, typer.Option(help="What it may do.", show_choices=True)],
+    role: Annotated[
+        Role, typer.Option(metavar="ROLE", help="uploader, analyst, scientist, operator, auditor or admin.")
+    ],
     expires: Annotated[str, typer.Option(metavar="LIFE", help="30d, 12h or 45m; at most 366d.")] = "90d",
-    name: Annotated[str | None, typer.Option(help="Its bearer's, kept with what they do. [default: ROLE-ID]")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its bearer's, kept with what they do. [default: ROLE-ID]")
+    ] = None,
     data: Data = None,
     keys: Keys = None,
     config: Config = None,
