@@ -76,7 +76,23 @@ def test_one_s_own_network_is_for_those_who_say_so() -> None:
     assert "https" in faults(url="http://8.8.8.8/", allow_private=True)[0]
 
 
-@pytest.mark.parametrize("secret", ["", SECRET, "env:", "file:", "file:x", "http://x", "env", 3, "vault:~/x"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        SECRET,
+        "env:",
+        f"env:{SECRET}",
+        "env:A B",
+        "env:whsec_abc",
+        "file:",
+        "file:x",
+        "http://x",
+        "env",
+        3,
+        "vault:~/x",
+    ],
+)
 def test_a_secret_is_named_and_not_written(secret: object) -> None:
     (fault,) = faults(secret=secret)
     assert fault == "webhooks.ops.secret: must say where the secret is, env:NAME or file:/PATH, and not be it"

@@ -98,10 +98,15 @@ class _Line:
                 else:
                     return
                 window.busy.add(pending.event.image_id)
-            self._attempt(pending)
-            with window.changed:
-                window.busy.discard(pending.event.image_id)
-                window.changed.notify_all()
+            try:
+                self._attempt(pending)
+            except Exception as fault:
+                # A defect of the sink, a clock that cannot be read: neither the lane ends by it nor the image's turn.
+                self._later(pending, fault)
+            finally:
+                with window.changed:
+                    window.busy.discard(pending.event.image_id)
+                    window.changed.notify_all()
 
     def wake(self) -> None:
         with self._window.changed:
@@ -180,8 +185,6 @@ class _Line:
                 self._drop(pending, str(fault))
             else:
                 self._back_off(pending)
-        except Exception as fault:
-            self._later(pending, fault)
         else:
             self._taken(pending)
 

@@ -19,6 +19,8 @@ MOST_WEBHOOKS = 8
 _LONGEST_URL = 2_048
 _MOST_SECRET_BYTES = 1_024
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_VARIABLE = re.compile(r"(?!whsec_)[A-Za-z_][A-Za-z0-9_]*")
+"""A secret in the place of its name would be shown with the settings."""
 _KEYS = ("url", "secret", "allow_private", "states")
 
 
@@ -156,7 +158,7 @@ def _literal_fault(parts: SplitResult, private: bool) -> str | None:
 
 def _secret_fault(value: object) -> str | None:
     kind, _, place = value.partition(":") if isinstance(value, str) else ("", "", "")
-    named = kind == "env" and place != ""
+    named = kind == "env" and _VARIABLE.fullmatch(place) is not None
     good = named or (kind == "file" and (Path(place).is_absolute() or place.startswith("~/")))
     # What stands there may be the secret itself: it is not repeated.
     return None if good else "must say where the secret is, env:NAME or file:/PATH, and not be it"

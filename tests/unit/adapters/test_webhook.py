@@ -104,17 +104,18 @@ def test_a_repetition_has_a_timestamp_of_its_own(
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_not_now(sink: WebhookEventSink, receiver: Receiver, status: int) -> None:
-    receiver.status = status
-    with pytest.raises(Unavailable, match=str(status)):
-        sink.deliver(EVENT)
-
-
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 410, 422])
-def test_never_and_no_redirect_is_followed(sink: WebhookEventSink, receiver: Receiver, status: int) -> None:
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 301, 307, 401, 403, 404, 405, 407, 421])
+def test_not_now_and_no_redirect_is_followed(sink: WebhookEventSink, receiver: Receiver, status: int) -> None:
     receiver.status = status
     receiver.headers = {"Location": receiver.url}
+    with pytest.raises(Unavailable, match=str(status)):
+        sink.deliver(EVENT)
+    assert len(receiver.refused) == 1
+
+
+@pytest.mark.parametrize("status", [400, 410, 413, 415, 422])
+def test_never(sink: WebhookEventSink, receiver: Receiver, status: int) -> None:
+    receiver.status = status
     with pytest.raises(Refused, match=str(status)):
         sink.deliver(EVENT)
     assert len(receiver.refused) == 1
@@ -178,6 +179,7 @@ def test_a_connection_is_used_again(sink: WebhookEventSink, receiver: Receiver) 
         *("224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1"),
         *("::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1"),
         *("64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:db8::1"),
+        *("fec0::1", "64:ff9b:1::a00:1", "::127.0.0.1", "::ffff:0:127.0.0.1", "5f00::1"),
     ],
 )
 def test_an_address_of_nobody_s_internet_is_not_public(address: str) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from mayfly.adapters.memory.event_log import MemoryEventLog
-from mayfly.entrypoints.relay import Outlet, Pace, Relay
+from mayfly.entrypoints.relay import LANES, Outlet, Pace, Relay
 from mayfly.entrypoints.relay_window import MOST_AHEAD, WINDOW
-from mayfly.model.errors import MayflyError, Postponed, Refused, StorageFull, Unavailable
+from mayfly.model.errors import MayflyError, Misconfigured, Postponed, Refused, StorageFull, Unavailable
 from mayfly.model.event import SENT, Event
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Rendition, Source
-from mayfly.model.instant import MINUTE
+from mayfly.model.instant import MINUTE, Ms
 from mayfly.model.job import Job, Processed
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
@@ -333,3 +333,19 @@ def test_a_defect_of_a_sink_is_told_and_tried_again(house: House, log: Log) -> N
         until_served(log)
     assert receiver.of_images() == {image_id: [State.PROCESSED, State.PURGED]}
     assert house.told.lines[0][1]["reason"] == "ZeroDivisionError: a defect"
+
+
+def test_no_lane_ends_by_a_clock_that_cannot_be_read(house: House, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, turns = house.clock.now, itertools.count()
+
+    def doubtful() -> Ms:
+        if threading.current_thread().name.startswith("lane-") and next(turns) < 2 * LANES:
+            raise Misconfigured("the clock file cannot be read")
+        return now()
+
+    images = [lived(house) for _ in range(LANES)]
+    monkeypatch.setattr(house.clock, "now", doubtful)
+    receiver = Receiver()
+    with relaying(house, log, to(receiver)):
+        until_served(log)
+    assert receiver.of_images() == {one: [State.PROCESSED, State.PURGED] for one in images}

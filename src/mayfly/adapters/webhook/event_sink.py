@@ -4,7 +4,8 @@
 |---|---|
 | 2xx | taken |
 | 408, 425, 429, 5xx, nothing | not now; `Retry-After` is heeded |
-| anything else, a redirect too | not taken |
+| 3xx, 401, 403, 404, 405, 407, 421 | not now: its address, its key or what stands before it is wrong, not the event |
+| anything else | not taken |
 """
 
 import json
@@ -27,7 +28,7 @@ _IDLE_SECONDS = 30.0
 _CONNECTIONS = 4
 _MOST_ANSWERED = 16 * 1024
 """What is read of an answer, so that the connection can be used again. A longer one is cut off."""
-_LATER = frozenset({408, 425, 429})
+_LATER = frozenset({401, 403, 404, 405, 407, 408, 421, 425, 429})
 
 
 class WebhookEventSink:
@@ -96,7 +97,7 @@ def _judge(status: int, headers: Mapping[bytes, bytes]) -> None:
     if 200 <= status < 300:
         return
     told = f"the receiver answered {status}"
-    if status not in _LATER and status < 500:
+    if 400 <= status < 500 and status not in _LATER:
         raise Refused(told)
     named = {name.lower(): value for name, value in headers.items()}
     seconds = _retry_after(named.get(b"retry-after", b"").decode("latin-1"))

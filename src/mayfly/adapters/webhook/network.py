@@ -18,12 +18,20 @@ import httpcore
 from mayfly.model.errors import Unavailable
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_IPV6_INTERNET = IPv6Network("2000::/3")
+"""All that was ever given out of IPv6 (RFC 4291, section 2.4, and IANA's registry). `is_global` says yes to much beside
+it: site-local addresses, NAT64 of one's own (RFC 8215), IPv4 in forms that nobody uses any more."""
 
 
 def is_public(text: str) -> bool:
     """Whether the address belongs to everybody's internet, and so does any that is wrapped in it."""
     address = ip_address(text.partition("%")[0])
-    return all(one.is_global and not one.is_multicast for one in _within(address))
+    return all(_is_global(one) for one in _within(address))
+
+
+def _is_global(address: IPv4Address | IPv6Address) -> bool:
+    known = isinstance(address, IPv4Address) or address in _IPV6_INTERNET or address in _NAT64
+    return known and address.is_global and not address.is_multicast
 
 
 def _within(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
