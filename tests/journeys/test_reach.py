@@ -1,5 +1,6 @@
 """Reaching a server from elsewhere: tokens, TLS, a proxy in front; and that nobody gets in without."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from mayfly.entrypoints.http.protocol import MOST_CONNECTIONS
 from support.certificate import trusting, write_certificate
 from support.door import assert_problem
 from support.server import MakeServer, Server, until
@@ -224,12 +226,23 @@ def test_the_owner_s_socket_is_the_owner_s_alone(make_server: MakeServer) -> Non
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
     # What it is asked has no route on the network, and the network's routes are not there.
     assert_problem(server.get("/tokens"), 404, "no-route")
-    assert_problem(server.get("/tokens", headers={"Host": "localhost", "X-Forwarded-Proto": "unix"}), 404, "no-route")
+    assert_problem(server.get("/tokens", headers={"Host": "localhost", "X-Forwarded-Proto": "unix"}), 403, "denied")
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://owner") as owner:
         assert owner.get("/tokens").json() == []
         assert owner.get("/v1/images").status_code == 404
     server.stop()
     assert not path.exists()
+
+
+def test_a_token_can_be_revoked_while_strangers_hold_every_place(make_server: MakeServer) -> None:
+    server = make_server(options=("--behind-proxy", "--workers", "1")).start()
+    made = made_token(server, "analyst")
+    url = urlsplit(server.url)
+    with contextlib.ExitStack() as held:
+        for _ in range(MOST_CONNECTIONS):
+            held.enter_context(socket.create_connection((url.hostname, url.port or 0)))
+        revoked = mayfly(server, "token", "revoke", made["id"])
+    assert revoked.returncode == 0, revoked.stderr
 
 
 def test_a_killed_owner_s_socket_is_taken_over(make_server: MakeServer) -> None:

@@ -129,7 +129,8 @@ class Settings(BaseModel):
     public_names: Annotated[tuple[str, ...], BeforeValidator(reach.names)] = Field(
         default=(),
         description="The names this server is called by elsewhere, such as `photos.example.org`, at most 16. Requests "
-        "to other names are refused. In the environment with commas between them.",
+        "to other names are refused. With one, tokens are asked for on loopback, too. In the environment with commas "
+        "between them.",
     )
     workers: Whole = Field(
         default_factory=_cores,

@@ -21,9 +21,12 @@ def headers(**given: str) -> Headers:
 
 @pytest.mark.parametrize(
     ("reach", "is_open"),
-    [(LOCAL, True), (Reach(tls=True), True), (PROXIED, False), (TLS, False), (Reach(loopback=False), False)],
+    [
+        *((LOCAL, True), (Reach(tls=True), True), (PROXIED, False), (TLS, False), (Reach(loopback=False), False)),
+        (Reach(names=NAMES), False),
+    ],
 )
-def test_only_loopback_without_a_proxy_is_open(reach: Reach, is_open: bool) -> None:
+def test_only_loopback_without_a_proxy_or_a_name_elsewhere_is_open(reach: Reach, is_open: bool) -> None:
     assert reach.open == is_open
 
 
@@ -105,5 +108,16 @@ def test_absolute_addresses_begin_as_the_caller_sees_them(reach: Reach, origin: 
     def begin(request: Request) -> str:
         return origin_of(request)
 
-    answer = ask(app, "GET", "/", headers={"Host": "localhost:8080", "X-Forwarded-Proto": "https"})
-    assert answer.json() == origin
+    said = {} if reach.open else {"X-Forwarded-Proto": "https"}
+    assert ask(app, "GET", "/", headers={"Host": "localhost:8080", **said}).json() == origin
+
+
+@pytest.mark.parametrize(
+    "name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"]
+)
+def test_an_open_server_takes_nothing_that_a_proxy_passed_on(name: str) -> None:
+    passed_on = Headers({"host": "localhost", name.lower(): "198.51.100.7"})
+    with pytest.raises(Denied, match="behind_proxy"):
+        refuse_strangers(passed_on, LOCAL)
+    refuse_strangers(passed_on, PROXIED)
+    refuse_strangers(passed_on, TLS)

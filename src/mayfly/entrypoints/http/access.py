@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mayfly.entrypoints.http.errors import respond
-from mayfly.entrypoints.http.origin import Reach, same_origin
+from mayfly.entrypoints.http.origin import Reach, passed_on, same_origin
 from mayfly.entrypoints.http.session import carried_by
 from mayfly.entrypoints.http.stages import stages_in
 from mayfly.model.errors import Denied, Unauthenticated
@@ -139,7 +139,10 @@ class Guard:
 
 
 def refuse_strangers(headers: Headers, reach: Reach) -> None:
-    """Raises Denied for a foreign `Host`, `Origin` or `Sec-Fetch-Site`."""
+    """Raises Denied for a foreign `Host`, `Origin` or `Sec-Fetch-Site`, and for what a proxy passed on to a server that
+    was not told of one: behind it the whole world would be the admin."""
+    if reach.open and passed_on(headers):
+        raise Denied("this came through a proxy, and this server knows of none: set behind_proxy, and make tokens")
     hosts = headers.getlist("host")
     if len(hosts) != 1 or not reach.answers_to(hosts[0]):
         raise Denied(

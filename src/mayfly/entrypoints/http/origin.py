@@ -8,6 +8,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+"""What proxies of all kinds add, unless told not to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class Reach:
     @property
     def open(self) -> bool:
         """Whoever comes without a token is the admin. Not behind a proxy: through it the whole world comes from
-        loopback."""
-        return self.loopback and not self.behind_proxy
+        loopback. A name it is known by elsewhere leads through one, too, whether that was said or not."""
+        return self.loopback and not self.behind_proxy and not self.names
 
     def answers_to(self, host: str) -> bool:
         """Whether a `Host` header, port and all, names this server.
@@ -57,6 +59,11 @@ def origin_of(request: Request) -> str:
     """
     reach: Reach = request.app.state.reach
     return f"{reach.scheme(request.headers)}://{request.headers['host'].lower()}"
+
+
+def passed_on(headers: Headers) -> bool:
+    """Whether a request says that it came through a proxy."""
+    return any(name in headers for name in _PASSED_ON)
 
 
 def same_origin(one: str, other: str) -> bool:

@@ -48,6 +48,9 @@ def abort(scope: Scope) -> None:
 
 
 class BoundedProtocol(HttpToolsProtocol):
+    places_beyond = 0
+    """Connections beyond `MOST_CONNECTIONS` that this door still takes."""
+
     def __init__(self, *how: Any, **named: Any) -> None:
         super().__init__(*how, **named)
         self._in_head = True
@@ -62,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # Every send waits until the kernel has taken the one before: what waits can be seen, and be bounded.
         # (Over TLS uvloop waits from the bound on, not beyond it: with 0 it would wait for ever.)
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MOST_CONNECTIONS + self.places_beyond:
             self._refuse(problem_response(TABLE[Busy], f"more than {MOST_CONNECTIONS} connections are open"))
             return
         self._await_head()

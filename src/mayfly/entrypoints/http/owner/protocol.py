@@ -13,7 +13,10 @@ _ROOT = 0
 
 
 class OwnerProtocol(BoundedProtocol):
-    """Beyond the socket's mode: on Linux the kernel says who is at the other end."""
+    """Beyond the socket's mode: on Linux the kernel says who is at the other end. While strangers hold every place on
+    the network, a token can still be revoked."""
+
+    places_beyond = 8
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
