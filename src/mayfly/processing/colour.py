@@ -5,6 +5,7 @@ from typing import Any
 # Bands of colour by interpretation; one more may be alpha.
 _BANDS = {"srgb": 3, "rgb": 3, "rgb16": 3, "scrgb": 3, "lab": 3, "b-w": 1, "grey16": 1, "cmyk": 4}
 _PROFILE = "icc-profile-data"
+_ORIENTATION = "orientation"
 _SRGB_IN_UTF16 = b"\0s\0R\0G\0B"
 
 
@@ -25,14 +26,17 @@ def conversion(image: Any) -> dict[str, str]:
 
 
 def to_srgb(image: Any) -> Any:
-    """Three bands of 8 bits, or four with alpha, without a profile: what a file without a profile means is sRGB."""
+    """Three bands of 8 bits, or four with alpha, without a profile: what a file without a profile means is sRGB. Nor do
+    they say how they are to be turned: an AVIF file would be written with that, and turned once more by its reader."""
     if image.interpretation != "srgb":
         image = image.colourspace("srgb")
     if image.format != "uchar":
         image = image.cast("uchar")
-    if image.get_typeof(_PROFILE):
+    said = [field for field in (_PROFILE, _ORIENTATION) if image.get_typeof(field)]
+    if said:
         image = image.copy()
-        image.remove(_PROFILE)
+    for field in said:
+        image.remove(field)
     return image
 
 

@@ -115,6 +115,21 @@ def test_every_exif_orientation_is_stood_upright(
         assert_upright(pictures.decoded(made.data), pictures)
 
 
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_an_avif_made_of_a_turned_photo_is_not_turned_once_more_by_its_reader(
+    orientation: int, pictures: SimpleNamespace
+) -> None:
+    image = pictures.quadrants(480, 320)
+    for turn in TURNS[orientation]:
+        image = getattr(image, turn)()
+    recipes = parse_recipes({"avif": {"steps": ["orient", {"encode": {"format": "avif"}}]}})
+    data = pictures.encoded(pictures.with_orientation(image, orientation), "jpeg")
+    (made,) = run(data, "jpeg", recipes).renditions
+    read = pictures.decoded(made.data)
+    assert (read.width, read.height) == (made.width, made.height) == (480, 320)
+    assert_upright(read, pictures)
+
+
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_an_avif_that_turns_itself_is_not_turned_twice(
     orientation: int, pictures: SimpleNamespace, recipes: tuple[Recipe, ...]

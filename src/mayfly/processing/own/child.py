@@ -111,6 +111,16 @@ def main(work: Work, image: Image, result: int, report: int) -> NoReturn:
         os._exit(status)
 
 
+def rehearse(work: Work, refused: int) -> NoReturn:
+    """Lock in a process that does nothing then. What keeps it from that is written to `refused`."""
+    try:
+        _lock_in(work)
+    except BaseException as error:
+        os.write(refused, str(error).encode())
+    finally:
+        os._exit(0)
+
+
 def _lock_in(work: Work) -> None:
     """An empty working folder, no privileges, its limits, and only files of its own to write."""
     user, group = (walls.NOBODY, walls.NOBODY) if os.getuid() == 0 else (os.getuid(), os.getgid())
@@ -134,9 +144,16 @@ def _lock_in(work: Work) -> None:
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
-        resource.setrlimit(kind, (value, value))
+        _limit(kind, value)
     landlock.allow(["/"], ["/dev"], [SCRATCH], network=work.network)
     seccomp.deny_to_steps()
+
+
+def _limit(kind: int, value: int) -> None:
+    """No more than `value`; less where Mayfly itself was started with less, for nobody can raise what is left."""
+    hard = resource.getrlimit(kind)[1]
+    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (least, least))
 
 
 def _start(work: Work, image: Image, result: int, report: int) -> int:

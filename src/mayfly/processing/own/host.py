@@ -52,11 +52,14 @@ def _get_ready(channel: socket.socket, setup: dict[str, Any]) -> child.Work:
     os.environ.clear()
     os.environ.update(setup["environment"])
     try:
-        return child.Work.load(setup)
+        work = child.Work.load(setup)
     except BaseException as error:
         # No image was here yet, so that this text can quote none.
         _give_up(channel, "step-not-loadable", f"{type(error).__name__}: {error}")
         raise
+    if refused := _rehearsed(work):
+        _give_up(channel, "step-not-isolated", refused)
+    return work
 
 
 def _give_up(channel: socket.socket, slug: str, why: str) -> None:
@@ -64,12 +67,33 @@ def _give_up(channel: socket.socket, slug: str, why: str) -> None:
     os._exit(0)
 
 
+def _rehearsed(work: child.Work) -> str:
+    """What would keep the processes of an image from being locked in; empty where nothing does."""
+    told, refused = os.pipe()
+    own, first = _fork()
+    if first == 0:
+        child.rehearse(work, refused)
+    linux.enter_namespace(own, linux.NEW_PIDS)
+    os.close(own)
+    os.close(refused)
+    with open(told, errors="replace") as text:
+        found = text.read()
+    os.waitpid(first, 0)
+    return found
+
+
+def _fork() -> tuple[int, int]:
+    """Fork the first process of a namespace: a descriptor of this one, which has to go back to its own, and the fork's
+    process id."""
+    own = os.pidfd_open(os.getpid())
+    linux.unshare(linux.NEW_PIDS)
+    return own, os.fork()
+
+
 def _run(channel: socket.socket, work: child.Work, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
     """One image."""
     image, result, report = descriptors
-    own = os.pidfd_open(os.getpid())
-    linux.unshare(linux.NEW_PIDS)
-    first = os.fork()
+    own, first = _fork()
     if first == 0:
         channel.close()
         os.close(own)

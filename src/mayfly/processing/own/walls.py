@@ -97,7 +97,8 @@ def build(shown: Iterable[str], hidden: Iterable[str], *, network: bool) -> None
     # Parents before what lies in them, which is then there already.
     for name, descriptor in sorted(opened.items(), key=lambda pair: len(os.path.realpath(pair[0]))):
         _show(os.path.realpath(name), descriptor)
-    for name in opened:
+    # Parents first here too: a link in a folder that is a link itself is there already, by that one.
+    for name in sorted(opened, key=len):
         _link(name)
     for name in map(os.path.realpath, hidden):
         if Path(_BASE + name).is_dir():

@@ -16,7 +16,7 @@ import pytest
 
 from mayfly.model.errors import AttemptFailed, Misconfigured, Rejected
 from mayfly.processing.limits import MIB, Limits
-from mayfly.processing.own import call
+from mayfly.processing.own import call, keeper
 from mayfly.processing.own.answer import Answer
 from mayfly.processing.own.call import OwnSteps
 from mayfly.processing.own.keeper import Keeper
@@ -97,6 +97,23 @@ def test_a_program_gets_the_image_its_type_its_parameters_and_its_arguments(prog
 def test_a_large_image_goes_through_whole(program: Run) -> None:
     data = PNG + os.urandom(2 * MIB - 200)
     assert program("sys.stdout.buffer.write(image)", data).data == data
+
+
+def test_a_program_of_the_systems_named_by_its_path_leaves_the_others_of_its_folder_there(bounds: Limits) -> None:
+    step = RunStep(command=("/bin/sh", "-c", "/bin/true && /bin/cat"))
+    for _ in range(6):  # the order in which a host shows things was by chance
+        with OwnSteps() as own:
+            assert own.call(step, PNG, "image/png", bounds).data == PNG
+
+
+@pytest.mark.parametrize("limit", ["-c 0", "-n 128", "-v 900000"])
+def test_a_service_that_was_given_less_than_a_step_may_have_runs_steps_all_the_same(limit: str, bounds: Limits) -> None:
+    limited = ("/bin/sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *keeper.HOST)
+    kept = Keeper(RunStep(command=("cat",)), (), limited)
+    try:
+        assert kept.call(PNG, "image/png", bounds.output).data == PNG
+    finally:
+        kept.close()
 
 
 def test_a_program_of_the_systems_is_found_by_its_name(confined: OwnSteps, bounds: Limits) -> None:
@@ -388,6 +405,24 @@ ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
 seccomp.deny_to_steps()
 host.main()
 """
+
+
+WITHOUT_LANDLOCK = """
+from mayfly.processing import landlock
+from mayfly.processing.own import host
+def refuse(*paths, network):
+    raise OSError(95, "there is no Landlock")
+landlock.allow = refuse
+host.main()
+"""
+
+
+def test_a_lock_that_closes_around_each_image_is_tried_before_the_first_one(
+    confined: OwnSteps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "Keeper", partial(Keeper, command=(sys.executable, "-c", WITHOUT_LANDLOCK)))
+    with pytest.raises(Misconfigured, match=r"run.command: step-not-isolated: .*there is no Landlock.*allow Mayfly"):
+        confined.check([RunStep(command=("cat",))])
 
 
 def test_where_the_kernel_refuses_a_wall_nothing_is_run(
