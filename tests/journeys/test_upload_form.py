@@ -208,6 +208,20 @@ def test_a_connection_that_is_cut_leaves_the_form_usable(door: Server, photo: by
     assert post(form, photo).status_code == 204
 
 
+def test_a_stop_in_the_middle_of_a_file_leaves_nothing_of_it(make_server: MakeServer, photo: bytes) -> None:
+    server = make_server(options=("--workers", "1")).start()
+    form = issue(server)
+    request = httpx.Request("POST", form["url"], data=form["fields"], files={"file": ("photo.jpg", photo)})
+    whole = request.read()
+    with RawConnection(server) as connection:
+        kind = f"Content-Type: {request.headers['content-type']}"
+        connection.begin_post("/v1/uploads/form", f"Content-Length: {len(whole)}", kind)
+        connection.send(whole[: len(whole) // 2])
+        until(lambda: any(name.endswith(".part") for name in server.objects()), "the file to come")
+        assert server.stop() == 0
+    assert server.objects() == []
+
+
 def test_an_erased_form_is_gone(door: Server, small: bytes) -> None:
     kept = settled(door)
     form = issue(door)

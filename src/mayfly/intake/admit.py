@@ -24,6 +24,7 @@ from mayfly.model.errors import (
     AlreadyExists,
     Busy,
     Erased,
+    Expired,
     FormExpired,
     FormRefused,
     FormTooLarge,
@@ -40,6 +41,7 @@ from mayfly.model.instant import Ms
 from mayfly.model.job import Job
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
+from mayfly.ports.object_store import StoredObject
 
 _OVER = "the form's time is over: ask for a new one"
 
@@ -134,12 +136,16 @@ class Forms:
         try:
             record = self._awaited(terms.image_id)
             personal = intake.vault.open_personal(record.id, record.sealed)
-            # Left by a post that a crash cut off. While we are inside, nobody else can bring it.
-            intake.objects.delete(Address.original(record.id))
+            self._clear(Address.original(record.id))
             return Arrival(intake, terms, record, replace(personal, file_name=personal.file_name or file_name))
         except BaseException:
             intake.leave(terms.image_id)
             raise
+
+    def _clear(self, original: Address) -> None:
+        """Remove what a post that a crash cut off has left. While we are inside, nobody else can bring it."""
+        self.intake.objects.delete(original)
+        self.intake.objects.discard(StoredObject(original, 0, unfinished=True))
 
     def _range(self, size: int | None) -> tuple[int, int]:
         most = self.intake.limits.max_bytes
@@ -242,7 +248,12 @@ class Arrival:
             size=self._body.size,
             sealed=self._intake.vault.seal_personal(self._awaited.id, personal),
         )
-        self._body.commit()
+        try:
+            self._body.commit()
+        except Expired:
+            # Taken away while it was written: the image died, or the form lapsed.
+            self._intake.vault.refuse_gone(record.id)
+            raise FormExpired(_OVER) from None
         try:
             self._hand_over(record)
         except BaseException:

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mayfly.model.address import Address
 from mayfly.model.errors import ClockHeld, StorageFull, Unavailable
 from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_end, minute_label
 from mayfly.model.journal import Journal
@@ -137,10 +136,12 @@ class Sweep:
         # A minute later than that, so that a file which was posted in time may take a while.
         bound = Ms(self._clock.now() - self._form_lifetime.minutes * MINUTE - MINUTE)
         try:
-            lapsed = self._metadata.lapse(bound)
-            for image_id in lapsed:
-                # A post that a crash cut off may have left it.
-                self._objects.delete(Address.original(image_id))
+            lapsed = set(self._metadata.lapse(bound))
+            # A post that a crash cut off may have left something, finished or not.
+            for minute in {image_id.expiry_minute for image_id in lapsed}:
+                for found in self._objects.listing(minute):
+                    if found.address.image_id in lapsed:
+                        self._objects.discard(found)
         except (StorageFull, OSError) as fault:
             self._journal("lapse_delayed", reason=f"{type(fault).__name__}: {fault}")
             return

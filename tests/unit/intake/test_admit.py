@@ -377,13 +377,20 @@ def leave_an_object(door: Door, form: Form) -> None:
     door.house.put(Address.original(form.record.id), OTHER)
 
 
+def leave_a_part(door: Door, form: Form) -> None:
+    """A crash in the middle of a file."""
+    door.house.vault.create(Address.original(form.record.id)).write(OTHER)
+
+
 def test_what_a_crash_left_is_served_to_nobody_and_gives_way_to_the_next_post(door: Door) -> None:
     form = door.issue()
     leave_an_object(door, form)
     with pytest.raises(NotFound, match="awaited"):
         door.original(form.record.id)
+    leave_a_part(door, form)
     door.post(form)
     assert door.original(form.record.id) == GIF
+    assert door.house.standing() == {Address.original(form.record.id).file_name}
 
 
 def test_a_reconcile_keeps_its_hands_off_what_a_post_may_be_writing(door: Door) -> None:
@@ -429,6 +436,7 @@ def test_an_unused_form_is_purged_soon_after_its_time_with_what_a_crash_left(doo
     unused, used = door.issue(), door.issue()
     door.post(used)
     leave_an_object(door, unused)
+    leave_a_part(door, unused)
     door.house.clock.set(Ms(unused.expires_at + MINUTE - SECOND))
     sweep(door)
     assert door.house.metadata.get(unused.record.id)

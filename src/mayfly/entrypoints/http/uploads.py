@@ -1,5 +1,6 @@
 """Direct uploads: the route that issues a form, and the one that takes its file, as S3 would."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -97,6 +98,10 @@ async def _receive(request: Request, forms: Forms) -> ImageRecord:
     except MayflyError as fault:
         forms.intake.journal("refused", source=Source.HTTP, reason=problem_of(fault).slug)
         raise
+    except asyncio.CancelledError:
+        # The server stops. Not in a thread: waiting for one would be cancelled, too.
+        post.abort_now()
+        raise
     finally:
         await post.abort()
 
@@ -128,7 +133,12 @@ class _Post:
 
     async def abort(self) -> None:
         if self._arrival is not None:
-            await run_in_threadpool(self._arrival.abort)
+            await run_in_threadpool(self.abort_now)
+
+    def abort_now(self) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            arrival.abort()
 
 
 def _refuse_by_length(request: Request, max_bytes: int) -> None:
