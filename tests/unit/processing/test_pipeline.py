@@ -168,6 +168,18 @@ def test_shrinking_while_decoding_leaves_size_and_edges_right(
     assert near(pixels.getpoint(large.width - 1, large.height - 1), pictures.white)
 
 
+def test_a_thin_picture_is_shrunk_whole(pictures: SimpleNamespace) -> None:
+    # Four rows black, three white: shrunk by four as it is decoded, the last three would be cut off.
+    image = pyvips.Image.black(2000, 7, bands=3).insert(pyvips.Image.black(2000, 3, bands=3) + 255, 0, 4).cast("uchar")
+    recipes = parse_recipes(
+        {"thumb": {"steps": [{"resize": {"width": 80, "height": 80}}, {"encode": {"format": "png"}}]}}
+    )
+    data = image.copy(interpretation="srgb").jpegsave_buffer(Q=95, subsample_mode="off")
+    (made,) = run(data, "jpeg", recipes).renditions
+    assert (made.width, made.height) == (80, 1)
+    assert pictures.decoded(made.data).avg() == pytest.approx(255 * 3 / 7, abs=12)
+
+
 def test_without_the_orient_step_the_picture_stays_as_stored(pictures: SimpleNamespace) -> None:
     lying = pictures.with_orientation(pictures.quadrants(120, 80).rot270(), 6)
     raw = {
