@@ -31,6 +31,11 @@ _CLONE_THREAD = 0x00010000
 _CLONE_NEW = 0x7E020000  # namespaces of any kind
 _CLONE = (56, 220)
 _CLONE3 = 435
+_SOCKET = (41, 198)
+
+_FAMILIES_OF_STEPS = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
+"""Kinds of sockets that a namespace of networks holds back. Others know none: over AF_VSOCK a machine's host is spoken
+to from within any."""
 
 _DENIED: dict[str, tuple[int | None, int | None]] = {
     # name: (x86-64, arm64); None where there is no such call
@@ -118,16 +123,19 @@ def deny_to_steps() -> None:
         OSError: as above.
     """
     denied = {name: numbers for name, numbers in _DENIED.items() if name not in _STEPS_NEED}
-    _install(denied | _DENIED_TO_STEPS, [_instruction(_ANY_BIT, _CLONE_NEW, otherwise=1), _REFUSED, _ALLOWED])
+    clone = [_instruction(_ANY_BIT, _CLONE_NEW, otherwise=1), _REFUSED, _ALLOWED]
+    _install(denied | _DENIED_TO_STEPS, clone, _FAMILIES_OF_STEPS)
 
 
-def _install(denied: Mapping[str, tuple[int | None, int | None]], clone: Sequence[bytes]) -> None:
+def _install(
+    denied: Mapping[str, tuple[int | None, int | None]], clone: Sequence[bytes], families: Sequence[int] = ()
+) -> None:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no filter for {machine}")
     architecture, column = _ARCHITECTURES[machine]
     numbers = [found for both in denied.values() if (found := both[column]) is not None]
-    code = _assemble(architecture, column, numbers, clone)
+    code = _assemble(architecture, column, numbers, clone, families)
     program = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) < 0:
@@ -135,8 +143,11 @@ def _install(denied: Mapping[str, tuple[int | None, int | None]], clone: Sequenc
         raise OSError(number, os.strerror(number))
 
 
-def _assemble(architecture: int, column: int, denied: Sequence[int], clone: Sequence[bytes]) -> bytes:
-    """`clone`: what is made of clone's flags, which are loaded for it."""
+def _assemble(
+    architecture: int, column: int, denied: Sequence[int], clone: Sequence[bytes], families: Sequence[int]
+) -> bytes:
+    """`clone`: what is made of clone's flags, which are loaded for it. `families`: of sockets, those let through;
+    none where `socket` is denied anyway."""
     code = [
         _instruction(_LOAD, _ARCHITECTURE),
         _instruction(_EQUAL, architecture, jump=1),
@@ -150,6 +161,10 @@ def _assemble(architecture: int, column: int, denied: Sequence[int], clone: Sequ
     ]
     for number in denied:
         code += [_instruction(_EQUAL, number, otherwise=1), _REFUSED]
+    if families:
+        allowed = [part for family in families for part in (_instruction(_EQUAL, family, otherwise=1), _ALLOWED)]
+        checked = [_instruction(_LOAD, _FIRST_ARGUMENT), *allowed, _REFUSED]
+        code += [_instruction(_EQUAL, _SOCKET[column], otherwise=len(checked)), *checked]
     code += [
         _instruction(_EQUAL, _CLONE[column], jump=1),
         _ALLOWED,

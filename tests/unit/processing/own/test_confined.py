@@ -316,6 +316,11 @@ def test_the_network_is_there_only_if_it_is_allowed(program: Run, network: bool)
     assert packets in (("done",) if network else ("ENETUNREACH", "EPERM"))
 
 
+@pytest.mark.parametrize("family", ["AF_VSOCK", "AF_ALG", "AF_PACKET"])
+def test_sockets_that_no_wall_around_the_network_holds_back_cannot_be_made(program: Run, family: str) -> None:
+    assert said(program(f"attempt(lambda: socket.socket(socket.{family}, 5 if 'ALG' in '{family}' else 1))")) == "EPERM"
+
+
 def test_the_working_folder_is_writable_bounded_and_empty_for_each_image(program: Run) -> None:
     code = """
         found = os.listdir()
