@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -172,6 +173,23 @@ def test_a_revoked_token_is_refused_from_the_next_request_on(make_server: MakeSe
     listed = json.loads(mayfly(server, "token", "ls", "--json").stdout)
     assert [(token["id"], token["state"]) for token in listed] == [(made["id"], "revoked")]
     assert mayfly(server, "token", "revoke", "nosuch").returncode == 1
+
+
+def test_a_stream_ends_with_its_token(make_server: MakeServer, small: bytes) -> None:
+    server = make_server(options=("--behind-proxy", "--workers", "1")).start()
+    made = made_token(server, "analyst")
+    server.token = made_token(server, "uploader")["token"]
+    with (
+        httpx.Client(base_url=server.url, headers=bearer(made["token"]), trust_env=False, timeout=30) as client,
+        client.stream("GET", "/v1/events") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 1000"
+        began = time.monotonic()
+        assert mayfly(server, "token", "revoke", made["id"]).returncode == 0
+        until(lambda: time.monotonic() - began > 1.5, "the stream to ask again")
+        server.upload(small)
+        assert [line for line in lines if line] == []
 
 
 def test_a_token_ends_with_its_life(make_server: MakeServer) -> None:

@@ -70,7 +70,7 @@ class Listener:
     """Reads one stream, message by message."""
 
     def __init__(self, streams: EventStreams, begin: Beginning, states: frozenset[State] = ALL) -> None:
-        self._chunks: AsyncIterator[bytes] = streams.messages(begin, states)
+        self._chunks: AsyncIterator[bytes] = streams.messages(begin, states, lambda: True)
         self._left = b""
 
     async def message(self) -> dict[str, str] | None:
@@ -256,12 +256,53 @@ def test_a_quiet_stream_shows_that_it_lives_and_moves_its_place(
 
     async def listen() -> None:
         with streams.joined(lambda: None):
-            chunks = streams.messages(Beginning(0), frozenset({State.FAILED}))
+            chunks = streams.messages(Beginning(0), frozenset({State.FAILED}), lambda: True)
             assert [await anext(chunks), await anext(chunks)] == [b"retry: 1000\n\n", b": still here\n\n"]
             house.admit()
             while (chunk := await anext(chunks)) == b": still here\n\n":
                 pass
             assert chunk == b": still here\nid: 1\n\n"
+
+    run(streams, listen)
+
+
+def test_a_stream_shows_that_it_lives_while_much_happens_that_it_does_not_want(
+    house: House, streams: EventStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "KEEP_ALIVE_SECONDS", 0.1)
+
+    async def happen() -> None:
+        while True:
+            house.admit()
+            await asyncio.sleep(0.01)
+
+    async def listen() -> None:
+        with streams.joined(lambda: None):
+            chunks = streams.messages(Beginning(0), frozenset({State.FAILED}), lambda: True)
+            assert await anext(chunks) == b"retry: 1000\n\n"
+            happening = asyncio.ensure_future(happen())
+            chunk = await asyncio.wait_for(anext(chunks), PATIENCE)
+            assert chunk.startswith(b": still here\nid: ")
+            happening.cancel()
+
+    run(streams, listen)
+
+
+def test_a_stream_ends_once_its_reader_is_not_welcome_any_more(
+    house: House, streams: EventStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "_ASK_SECONDS", 0.0)
+
+    async def listen() -> None:
+        welcome = True
+        with streams.joined(lambda: None):
+            chunks = streams.messages(Beginning(0), ALL, lambda: welcome)
+            assert await anext(chunks) == b"retry: 1000\n\n"
+            house.admit()
+            assert (await anext(chunks)).startswith(b"id: 1\n")
+            welcome = False
+            house.admit()
+            assert await anext(chunks, None) is None
 
     run(streams, listen)
 

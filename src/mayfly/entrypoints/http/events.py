@@ -1,6 +1,7 @@
 """The route of the stream of events."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -9,12 +10,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from mayfly.entrypoints.http.access import authorize
+from mayfly.entrypoints.http.access import authorize, principal_of
 from mayfly.entrypoints.http.errors import PRIVATE
 from mayfly.entrypoints.http.protocol import abort
 from mayfly.entrypoints.http.stages import Stages, stages_of
 from mayfly.entrypoints.http.streams import Beginning, EventStreams, beginning
-from mayfly.model.errors import InvalidRequest
+from mayfly.model.errors import InvalidRequest, MayflyError
 from mayfly.model.event import TOLD
 from mayfly.model.lifecycle import State
 from mayfly.model.principal import Principal
@@ -37,8 +38,10 @@ class EventResponse(StreamingResponse):
 
     media_type = _MEDIA_TYPE
 
-    def __init__(self, streams: EventStreams, begin: Beginning, states: frozenset[State]) -> None:
-        super().__init__(streams.messages(begin, states), headers=_HEADERS)
+    def __init__(
+        self, streams: EventStreams, begin: Beginning, states: frozenset[State], welcome: Callable[[], bool]
+    ) -> None:
+        super().__init__(streams.messages(begin, states, welcome), headers=_HEADERS)
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +70,16 @@ async def events(
     begin = await run_in_threadpool(beginning, stages.events.log, _sequence(last_event_id))
     if request.method == "HEAD":
         return Response(headers=_HEADERS, media_type=_MEDIA_TYPE)
-    return EventResponse(stages.events, begin, states)
+    return EventResponse(stages.events, begin, states, partial(_welcome, request))
+
+
+def _welcome(request: Request) -> bool:
+    """Whether the token, or the session, that the stream was opened with still lives."""
+    try:
+        principal_of(request)
+    except MayflyError:
+        return False
+    return True
 
 
 def _states(texts: list[str]) -> frozenset[State]:

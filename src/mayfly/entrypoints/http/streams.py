@@ -27,7 +27,9 @@ KEPT_BYTES = 4 * 1024 * 1024
 KEEP_ALIVE_SECONDS = 15.0
 """Proxies let go of connections on which nothing comes for a minute or so."""
 LONGEST_STREAM_SECONDS = 3_600.0
-"""After that it comes back, and is asked again who it is: a role that was taken away ends here too."""
+"""After that it comes back."""
+_ASK_SECONDS = 1.0
+"""How often a stream asks whether its reader may still have it: a token may end or be revoked meanwhile."""
 
 _CHUNK_BYTES = 32 * 1024
 _PAGE = 64
@@ -129,8 +131,11 @@ class EventStreams:
         if self._open:
             asyncio.get_running_loop().call_later(_LET_GO_SECONDS, self._cut_all)
 
-    async def messages(self, begin: Beginning, states: frozenset[State]) -> AsyncIterator[bytes]:
-        """What one stream sends, until it ends."""
+    async def messages(
+        self, begin: Beginning, states: frozenset[State], welcome: Callable[[], bool]
+    ) -> AsyncIterator[bytes]:
+        """What one stream sends, until it ends: at the latest when its reader is no longer `welcome`, and something is
+        to be sent."""
         position = begin.position
         yield b"retry: 1000\n\n"
         if begin.lost is not None:
@@ -138,28 +143,45 @@ class EventStreams:
         live = False
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + LONGEST_STREAM_SECONDS
-        said = position
+        said, spoke_at, ask_at = position, loop.time(), loop.time() + _ASK_SECONDS
         while not self._closed.is_set() and loop.time() < ends_at:
+            if loop.time() >= ask_at:
+                if not welcome():
+                    return
+                ask_at = loop.time() + _ASK_SECONDS
             news = self._news
-            if self._floor is not None and position >= self._floor:
-                live = True
-                found = self._kept_after(position)
-            elif live:
+            live = live or self._keeps_after(position)
+            found = await self._next(position, live=live)
+            if found is None:
                 return
-            else:
-                try:
-                    found = await self._page_after(position)
-                except MayflyError:
-                    return  # it comes back, and is told
             if found:
                 position = found[-1].sequence
                 if chunk := b"".join(one.text for one in found if one.state in states):
-                    said = position
+                    said, spoke_at = position, loop.time()
                     yield chunk
-            elif not await _set_within(news, KEEP_ALIVE_SECONDS):
+            else:
+                await _set_within(news, spoke_at + KEEP_ALIVE_SECONDS - loop.time())
+            # Also where much happens, but nothing that this reader wants.
+            if loop.time() >= spoke_at + KEEP_ALIVE_SECONDS:
                 # An id without data moves the reader's place and is no event.
-                yield b": still here\n\n" if said == position else f": still here\nid: {position}\n\n".encode()
-                said = position
+                chunk = b": still here\n\n" if said == position else f": still here\nid: {position}\n\n".encode()
+                said, spoke_at = position, loop.time()
+                yield chunk
+
+    async def _next(self, position: int, *, live: bool) -> list[Written] | None:
+        """What comes after that one, as far as it is there; None where its reader has to come back for it."""
+        if self._keeps_after(position):
+            return self._kept_after(position)
+        if live:
+            return None
+        try:
+            return await self._page_after(position)
+        except MayflyError:
+            return None  # it is told then
+
+    def _keeps_after(self, position: int) -> bool:
+        """Whether all that came after that one is kept."""
+        return self._floor is not None and position >= self._floor
 
     def _kept_after(self, position: int) -> list[Written]:
         """What is kept after that one, a chunk's worth."""
@@ -251,10 +273,7 @@ def _lost(begin: Beginning) -> bytes:
     return f"id: {begin.position}\nevent: lost\ndata: {data}\n\n".encode()
 
 
-async def _set_within(news: asyncio.Event, seconds: float) -> bool:
-    try:
+async def _set_within(news: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await news.wait()
-    except TimeoutError:
-        return False
-    return True
