@@ -110,12 +110,15 @@ class Sweep:
             return run
 
     def _last_believed(self) -> Minute:
+        return last_ended(self._believed_now())
+
+    def _believed_now(self) -> Ms:
         # The instant first, then whether it is believed: asked the other way round, a jump between the two would
         # destroy every key there is.
         now = self._clock.now()
         if self._clock.held():
             raise ClockHeld("wall time jumped: nothing is destroyed until `mayfly clock confirm`")
-        return last_ended(now)
+        return now
 
     def _due(self, through: Minute) -> list[Minute]:
         return sorted({*self._objects.minutes(through), *self._metadata.due_minutes(through)})
@@ -133,16 +136,16 @@ class Sweep:
 
     def _lapse(self) -> None:
         """Remove what forms awaited that nobody used in time: they would else be listed until their image's death."""
-        # A minute later than that, so that a file which was posted in time may take a while.
-        bound = Ms(self._clock.now() - self._form_lifetime.minutes * MINUTE - MINUTE)
         try:
+            # A minute later than that, so that a file which was posted in time may take a while.
+            bound = Ms(self._believed_now() - self._form_lifetime.minutes * MINUTE - MINUTE)
             lapsed = set(self._metadata.lapse(bound))
             # A post that a crash cut off may have left something, finished or not.
             for minute in {image_id.expiry_minute for image_id in lapsed}:
                 for found in self._objects.listing(minute):
                     if found.address.image_id in lapsed:
                         self._objects.discard(found)
-        except (StorageFull, OSError) as fault:
+        except (ClockHeld, StorageFull, OSError) as fault:
             self._journal("lapse_delayed", reason=f"{type(fault).__name__}: {fault}")
             return
         if lapsed:

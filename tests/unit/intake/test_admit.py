@@ -30,7 +30,7 @@ from mayfly.model.errors import (
 )
 from mayfly.model.identity import ImageId
 from mayfly.model.image import Personal
-from mayfly.model.instant import MINUTE, SECOND, Ms, minute_end
+from mayfly.model.instant import MINUTE, SECOND, Minute, Ms, minute_end
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from mayfly.queries.open import Open
@@ -465,3 +465,18 @@ def test_an_unused_form_of_a_short_life_is_purged_with_its_minute(door: Door) ->
     door.house.clock.set(minute_end(form.record.id.expiry_minute))
     sweep(door)
     assert door.house.metadata.records(form.record.id.expiry_minute) == []
+
+
+def test_a_jump_of_the_clock_during_a_sweep_lets_no_form_lapse(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    form, house = door.issue(), door.house
+    due_minutes = house.metadata.due_minutes
+
+    def jumping(through: Minute) -> list[Minute]:
+        house.clock.move(60 * MINUTE)
+        house.clock.hold()
+        return due_minutes(through)
+
+    monkeypatch.setattr(house.metadata, "due_minutes", jumping)
+    sweep(door)
+    assert [record.id for record in house.metadata.records(form.record.id.expiry_minute)] == [form.record.id]
+    assert "lapse_delayed" in house.told.events

@@ -144,3 +144,13 @@ def test_what_is_told_of_a_token_cannot_be_used(desk: Desk) -> None:
         assert secret not in str(entry)
         assert token.digest.hex() not in str(entry)
     assert desk.told.events == ["token_created", "token_revoked"]
+
+
+def test_by_a_time_that_nobody_believes_no_token_is_forgotten(desk: Desk) -> None:
+    token, text = desk.tokens.create(Role.UPLOADER, DAY)
+    desk.clock.move(365 * DAY)
+    desk.clock.hold()
+    desk.tokens.create(Role.OPERATOR, DAY)
+    assert token in desk.store.all()
+    desk.clock.set(START)
+    assert desk.opened().holder(text) == token
