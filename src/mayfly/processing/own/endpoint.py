@@ -101,7 +101,9 @@ class _Connection(http.client.HTTPConnection):
     ) -> http.client.HTTPResponse:
         self.sock = connection = self.sock or self._connect(deadline)
         connection.deadline = deadline
-        self.request("POST", target, body=data, headers=dict(headers))
+        # Whoever has seen enough of the image may answer and close before all of it was sent: that answer counts.
+        with contextlib.suppress(ConnectionError):
+            self.request("POST", target, body=data, headers=dict(headers))
         return self.getresponse()
 
     def _connect(self, deadline: Deadline) -> TimedSocket | TimedTlsSocket:

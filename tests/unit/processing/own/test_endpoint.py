@@ -255,6 +255,22 @@ def test_an_endpoint_that_dribbles_is_cut_off_by_one_deadline(
     assert time.monotonic() - begin < SOON
 
 
+def test_an_answer_counts_that_comes_before_all_of_the_image_was_read(steps: OwnSteps, bounds: Limits) -> None:
+    def refuse(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(10)
+            connection.sendall(answer(b"", "422 Unprocessable"))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sidecar = threading.Thread(target=refuse, args=(listener,))
+        sidecar.start()
+        step = HttpStep(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=SOON)
+        with pytest.raises(Rejected, match="^step-rejected$"):
+            steps.call(step, PNG + bytes(16 * 1024 * 1024), "image/png", bounds)
+        sidecar.join()
+
+
 def test_an_endpoint_that_does_not_read_is_cut_off(steps: OwnSteps, bounds: Limits) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         step = HttpStep(f"http://127.0.0.1:{deaf.getsockname()[1]}/", timeout=0.3)
