@@ -29,6 +29,7 @@ from mayfly.processing.sandbox import Outcome, Picture, Sandbox
 from mayfly.processing.shared_body import SharedBody
 from mayfly.processing.stage import Stage
 from mayfly.processing.step_facts import StepFacts
+from mayfly.processing.steps import Step
 from mayfly.processing.verdicts import Stores
 
 _FINGERPRINT_BYTES = 16
@@ -64,9 +65,7 @@ class Making:
         said = StepFacts()
         made: dict[str, Rendition] = {}
         with self._first_pass(record, wanted, watch) as outcome:
-            pictures = {picture.name: picture for picture in outcome.pictures}
-            for recipe in wanted:
-                first = pictures[recipe.first.name] if recipe.first else None
+            for recipe, first in _begun(wanted, outcome):
                 with self._finished(record, recipe, first, said, watch) as picture:
                     watch.refuse_overdue()
                     made[recipe.name] = self._store(record, recipe, picture, current.get(recipe.name))
@@ -78,8 +77,7 @@ class Making:
     def _first_pass(self, record: ImageRecord, wanted: Sequence[Recipe], watch: "_Stopwatch") -> Iterator[Outcome]:
         """What all recipes need of the original, and its facts, decoded once."""
         with self._original(record, watch) as body:
-            stages = [recipe.first for recipe in wanted if recipe.first]
-            outcome = self._sandbox.run(body, record.media_type, stages)
+            outcome = self._sandbox.run(body, record.media_type, _firsts(wanted))
         watch.skip()
         with outcome:
             watch.spend_all(outcome.timings)
@@ -212,6 +210,27 @@ class Making:
                 continue
             found[str(week)] = digest[:_FINGERPRINT_BYTES].hex()
         return found
+
+
+def _firsts(recipes: Iterable[Recipe]) -> list[Stage]:
+    """What the recipes begin with, each once."""
+    return list(dict.fromkeys(first for _, first in _with_firsts(recipes) if first))
+
+
+def _begun(recipes: Iterable[Recipe], outcome: Outcome) -> Iterator[tuple[Recipe, Picture | None]]:
+    """Each recipe with what its first stage made; None where it has none."""
+    pictures = {picture.name: picture for picture in outcome.pictures}
+    for recipe, first in _with_firsts(recipes):
+        yield recipe, pictures[first.name] if first else None
+
+
+def _with_firsts(recipes: Iterable[Recipe]) -> Iterator[tuple[Recipe, Stage | None]]:
+    """Where several hand the same picture to steps of the user's own, it is one stage's: they may be whole pictures,
+    for more than a few of which there is no room."""
+    handed: dict[tuple[Step, ...], Stage] = {}
+    for recipe in recipes:
+        first = recipe.first
+        yield recipe, handed.setdefault(first.steps, first) if first and recipe.legs else first
 
 
 def _stands(rendition: Rendition | None, recipe: Recipe) -> bool:

@@ -68,6 +68,18 @@ def test_recipes_of_built_in_steps_take_one_pass_and_those_with_own_steps_begin_
     assert "own_ms" in record.facts["timings"]
 
 
+def test_what_several_recipes_begin_with_is_made_once(shop: Workshop) -> None:
+    shop.sandbox.recipes = recipes(
+        one=["orient", own("one"), WEBP],
+        two=["orient", own("two"), WEBP],
+        three=["orient", box(8), own("three"), WEBP],
+    )
+    image_id = made(shop)
+    assert shop.sandbox.stages[0] == ["one:0", "three:0"]
+    assert [given for _, given, _ in shop.own_steps.given] == [b"one:0 of body", b"one:0 of body", b"three:0 of body"]
+    assert served(shop, image_id, "two") == b"two of two of one:0 of body"
+
+
 def test_without_own_steps_no_time_is_told_for_them(shop: Workshop) -> None:
     facts = shop.metadata.get(made(shop)).facts
     assert facts is not None

@@ -266,7 +266,7 @@ def test_an_answer_counts_that_comes_before_all_of_the_image_was_read(steps: Own
         sidecar = threading.Thread(target=refuse, args=(listener,))
         sidecar.start()
         step = HttpStep(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=SOON)
-        with pytest.raises(Rejected, match="^step-rejected$"):
+        with pytest.raises(Rejected, match=r"^step-rejected$"):
             steps.call(step, PNG + bytes(16 * 1024 * 1024), "image/png", bounds)
         sidecar.join()
 
