@@ -1,0 +1,160 @@
+"""Every example that stands on a page works: shell blocks are run against a real server, settings are read.
+
+Python blocks are run by `test_client.py` and `test_upload_form.py`, the script of a page by `tests/browser`, and what
+steps make by `tests/unit/test_steps_docs.py`.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mayfly.settings import Settings
+from support.pages import ROOT, blocks
+from support.server import Server
+from support.tokens import made_token
+
+SHELL = dict(blocks("sh"))
+TOML = dict(blocks("toml"))
+
+ELSEWHERE = {
+    "README.md:1": "make: this very run, and the demo's own tests",
+    "CONTRIBUTING.md:1": "make: this very run",
+    "docs/howto/reach-it-from-elsewhere.md:1": "ssh to another machine",
+    "docs/howto/reach-it-from-elsewhere.md:3": "another machine's name; the same over TLS in test_reach.py",
+    "docs/howto/reach-it-from-elsewhere.md:4": "another machine's name; the same over TLS in test_reach.py",
+    "docs/howto/reach-it-from-elsewhere.md:5": "every interface of this machine; test_reach.py starts one over TLS",
+    "docs/howto/run-as-a-service.md:1": "root, in /opt; test_wheel.py installs the wheel",
+    "docs/howto/run-as-a-service.md:2": "root, and systemd; test_service.py starts what the unit starts",
+    "docs/reference/cli.md:17": "the demo has tests of its own",
+    "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
+}
+"""Where what stands in a block is run instead, or why it cannot be."""
+
+CODES = {
+    # An image that was processed is not to be retried, and is told so.
+    "docs/reference/cli.md:7": 1,
+    "docs/reference/http.md:10": 22,
+    # KEY and POLICY stand for a form's own: 403, and curl's code for that.
+    "docs/reference/http.md:3": 22,
+    # Streams until it is cut.
+    "docs/reference/http.md:5": 28,
+}
+"""Exit codes other than 0."""
+
+# curl shows what went wrong and says 0: here it has to fail, and no stream may go on for ever.
+CURL = """#!/bin/sh
+case "$1" in -f*) ;; *) set -- --fail-with-body "$@" ;; esac
+exec {curl} --max-time 3 --silent --show-error "$@"
+"""
+
+
+def test_every_table_of_settings_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    (tmp_path / "steps").mkdir()
+    for name in ("steps/tint.py", "steps/frame"):
+        (tmp_path / name).write_bytes((ROOT / "examples/steps/tint.py").read_bytes())
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "logo.png").write_bytes((ROOT / "docs/images/steps/logo.png").read_bytes())
+    assert len(TOML) > 20
+    for place, text in TOML.items():
+        if "entry-points" in text:
+            assert tomllib.loads(text), place
+            continue
+        path = tmp_path / "mayfly.toml"
+        path.write_text(text, encoding="utf-8")
+        settings = Settings.load(path, {}, {})
+        assert set(tomllib.loads(text)) <= {name for name, origin in settings.origins.items() if origin != "default"}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the examples speak of, and its programs in front of all others."""
+    import pyvips
+
+    folder = tmp_path_factory.mktemp("workspace")
+    programs = folder / ".bin"
+    programs.mkdir()
+    curl = subprocess.run(["sh", "-c", "command -v curl"], capture_output=True, text=True, check=True).stdout.strip()
+    for name, text in (
+        ("curl", CURL.format(curl=curl)),
+        ("mayfly", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mayfly "$@"\n'),
+    ):
+        (programs / name).write_text(text, encoding="utf-8")
+        (programs / name).chmod(0o755)
+    picture = pyvips.Image.xyz(64, 48)[0].bandjoin([128, 200]).cast("uchar").copy(interpretation="srgb")
+    (folder / "photo.jpg").write_bytes(picture.jpegsave_buffer())
+    (folder / "picture.png").write_bytes(picture.pngsave_buffer())
+    (folder / "holiday").mkdir()
+    (folder / "holiday" / "beach.jpg").write_bytes(picture.fliphor().jpegsave_buffer())
+    (folder / "examples").symlink_to(ROOT / "examples")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    labels = '[labels]\ncamera = "fact"\ncustomer = "personal"\n'
+    server = Server(tmp_path_factory.mktemp("house"), options=("--workers", "1"), config=labels)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def token(house: Server) -> dict[str, Any]:
+    return made_token(house, "operator")
+
+
+def at_home(text: str, server: Server, workspace: Path, identity: str, token_id: str) -> str:
+    """The block as a reader would have it: with an image's id of theirs, a token's, and their server's address."""
+    text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", identity, text)
+    text = text.replace("http://127.0.0.1:8080", server.url).replace("qvn4kqhssh", token_id)
+    text = text.replace(".venv/bin/mayfly", "mayfly").replace("/tmp/facts.json", str(workspace / "facts.json"))
+    # A server in the foreground: it is told to end as soon as it has said where it is.
+    return re.sub(
+        r"^(mayfly up\b.*)$",
+        r"rm -f up.txt; \1 --port 0 > up.txt & until [ -s up.txt ]; do sleep 0.1; done; kill $!; wait $!",
+        text,
+    )
+
+
+@pytest.mark.parametrize("place", [place for place in SHELL if place not in ELSEWHERE])
+def test_every_shell_block_does_what_it_says(
+    place: str, house: Server, workspace: Path, small: bytes, token: dict[str, Any]
+) -> None:
+    identity = house.upload(small)["id"]
+    house.until_state(identity, "processed")
+    environment = {
+        "PATH": f"{workspace / '.bin'}:{os.environ['PATH']}",
+        "HOME": str(workspace),
+        "URL": house.url,
+        "ID": identity,
+        "TOKEN": token["token"],
+        "KEY": "key",
+        "POLICY": "policy",
+        "MAYFLY_URL": house.url,
+    }
+    if "mayfly up" not in SHELL[place]:
+        environment |= {"MAYFLY_DATA": str(house.data), "MAYFLY_KEYS": str(house.keys)}
+    text = at_home(SHELL[place], house, workspace, identity, token["id"])
+    run = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", text],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == CODES.get(place, 0), (text, run.stdout[-500:], run.stderr[-500:])
+
+
+def test_what_is_run_elsewhere_or_ends_otherwise_still_stands_there() -> None:
+    assert {*ELSEWHERE, *CODES} <= SHELL.keys()
