@@ -1,5 +1,7 @@
 """Events out, from a real server to a real receiver that goes away and comes back."""
 
+import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -7,6 +9,9 @@ import pytest
 
 from support.receiver import SECRET, Receiver
 from support.server import MakeServer, Server, until
+
+ABSENCE_SECONDS = float(os.environ.get("MAYFLY_ABSENCE_SECONDS", "0"))
+"""How long the receiver is away at least, with images coming all the time. 60 is for whoever wants to see a minute."""
 
 CONFIG = """
 [webhooks.ops]
@@ -54,6 +59,7 @@ def test_a_receiver_that_was_away_gets_every_event_once_by_its_key_in_order_for_
     until(lambda: seen(receiver) == {images[0]: ["processed", "purged"]}, "the first two events")
 
     receiver.down()
+    back_at = time.monotonic() + ABSENCE_SECONDS
     images.append(lived(telling, small))
     until(lambda: "sink_waits" in telling.log.read_text(encoding="utf-8"), "the absence to be told")
     images.append(lived(telling, small))
@@ -61,6 +67,8 @@ def test_a_receiver_that_was_away_gets_every_event_once_by_its_key_in_order_for_
     telling.kill()
     telling.start()
     images.append(lived(telling, small))
+    while time.monotonic() < back_at:
+        images.append(lived(telling, small))
     receiver.up()
     complete = {image: ["processed", "purged"] for image in images}
     until(lambda: seen(receiver) == complete, "every event")
