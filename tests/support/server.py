@@ -166,11 +166,11 @@ class Server:
         return children_of(self.pid)
 
     def files(self) -> list[Path]:
-        """Every file of both folders."""
+        """Every file of both folders. (The owner's socket holds nothing.)"""
         found: list[Path] = []
         for root in (self.data, self.keys):
             for place, _, names in os.walk(root):
-                found += [Path(place, name) for name in names]
+                found += [path for path in (Path(place, name) for name in names) if not path.is_socket()]
         return found
 
     def objects(self) -> list[str]:
