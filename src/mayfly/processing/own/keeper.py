@@ -31,7 +31,7 @@ _SLUGS = {OUT_OF_MEMORY: "step-out-of-memory"}
 class HostFailed(AttemptFailed):
     """The host of a step cannot be started. `why` is for the operator; no image was near it."""
 
-    def __init__(self, slug: str, why: str) -> None:
+    def __init__(self, slug: str, why: str = "") -> None:
         super().__init__(slug)
         self.why = why
 
