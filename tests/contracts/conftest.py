@@ -40,7 +40,7 @@ from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import MINUTE, Ms
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
-from mayfly.ports.clock import Clock
+from mayfly.ports.clock import Clock, GuardedClock
 from mayfly.ports.event_log import EventLog
 from mayfly.ports.event_sink import EventSink
 from mayfly.ports.key_store import KeyStore
@@ -99,7 +99,7 @@ class Told:
 class Turned:
     """A clock, and `turn(offset_ms, believed)`, which sets its wall time that far from where it began."""
 
-    clock: Clock
+    clock: GuardedClock
     turn: Callable[[int, bool], None]
 
 

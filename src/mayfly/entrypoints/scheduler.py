@@ -12,7 +12,7 @@ from mayfly.model.errors import MayflyError, StorageFull
 from mayfly.model.instant import MINUTE, Minute, Ms, last_ended, minute_of, week_of
 from mayfly.model.journal import Journal
 from mayfly.model.retention import LONGEST_MINUTES
-from mayfly.ports.clock import Clock
+from mayfly.ports.clock import GuardedClock
 from mayfly.ports.event_log import KEPT_MS, EventLog
 from mayfly.ports.key_store import KeyStore
 from mayfly.retention.reconcile import Reconcile
@@ -35,7 +35,7 @@ class Scheduler:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: GuardedClock,
         keys: KeyStore,
         sweep: Sweep,
         reconcile: Reconcile,

@@ -7,6 +7,7 @@ from typing import Any
 
 from mayfly.model.identity import ImageId
 from mayfly.model.lifecycle import State
+from mayfly.model.stream import Coordinates
 
 
 class Source(StrEnum):
@@ -63,7 +64,8 @@ Facts = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
     """The record. `size` is the original's unsealed bytes, `labels` those declared as facts, `sealed` the sealed
-    `Personal`, `attempts` how many runs were begun, `reason` a slug that names why it failed or was rejected."""
+    `Personal`, `attempts` how many runs were begun, `reason` a slug that names why it failed or was rejected, `origin`
+    where in its stream it stood."""
 
     id: ImageId
     state: State
@@ -76,3 +78,4 @@ class ImageRecord:
     reason: str | None = None
     renditions: tuple[Rendition, ...] = ()
     facts: Facts | None = None
+    origin: Coordinates | None = None

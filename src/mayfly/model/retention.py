@@ -55,3 +55,25 @@ class Retention:
         hours, minutes = divmod(rest, 60)
         clock = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "")
         return "P" + (f"{days}D" if days else "") + (f"T{clock}" if clock else "")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Which retention was in force from when on, oldest first. Never rewritten, only appended to."""
+
+    changes: tuple[tuple[Ms, Retention], ...] = ()
+
+    def at(self, birth: Ms) -> Retention:
+        """The retention in force at that instant; before the first change, the first.
+
+        Raises:
+            LookupError: the history is empty.
+        """
+        if not self.changes:
+            raise LookupError("no retention was declared yet")
+        in_force = self.changes[0][1]
+        for since, retention in self.changes:
+            if since > birth:
+                break
+            in_force = retention
+        return in_force

@@ -20,6 +20,10 @@ class Clock(Protocol):
         """
         ...
 
+
+class GuardedClock(Clock, Protocol):
+    """The owner's: whose time is persisted, and confirmed after a jump."""
+
     def confirm(self) -> None:
         """An operator says that the time is right: the hold ends. Without a hold, nothing happens."""
         ...

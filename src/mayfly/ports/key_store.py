@@ -9,8 +9,32 @@ from mayfly.model.instant import Minute, Week
 KEY_BYTES = 32
 
 
-class KeyStore(Protocol):
-    """One owner makes and destroys; anyone may ask for a key. Keys are 32 random bytes."""
+class Keys(Protocol):
+    """What whoever seals and opens asks. Keys are 32 random bytes."""
+
+    def key(self, minute: Minute) -> bytes:
+        """The 32 bytes of the minute's key.
+
+        Raises:
+            KeyDestroyed: it lies at or below the mark and is no more.
+            KeyNotMade: it lies above the mark.
+        """
+        ...
+
+    def week_key(self, week: Week) -> bytes:
+        """The 32 bytes of the week's key.
+
+        Raises:
+            KeyDestroyed: the week ended over a week ago.
+            KeyNotMade: it was not made yet.
+        """
+        ...
+
+    def is_erased(self, image_id: ImageId) -> bool: ...
+
+
+class KeyStore(Keys, Protocol):
+    """One owner makes and destroys."""
 
     def provide(self, first: Minute, last: Minute) -> int:
         """Make, durably, the key of every minute from `first` to `last` that lies above the high-water mark.
@@ -24,15 +48,6 @@ class KeyStore(Protocol):
 
     def high_water(self) -> Minute | None:
         """The youngest minute a key was ever made for; None before the first. Survives every destruction."""
-        ...
-
-    def key(self, minute: Minute) -> bytes:
-        """The 32 bytes of the minute's key.
-
-        Raises:
-            KeyDestroyed: it lies at or below the mark and is no more.
-            KeyNotMade: it lies above the mark.
-        """
         ...
 
     def live(self) -> list[Minute]:
@@ -51,15 +66,6 @@ class KeyStore(Protocol):
         ones from `current` on, destroy, durably, all older. A week's key is made once."""
         ...
 
-    def week_key(self, week: Week) -> bytes:
-        """The 32 bytes of the week's key.
-
-        Raises:
-            KeyDestroyed: the week ended over a week ago.
-            KeyNotMade: it was not made yet.
-        """
-        ...
-
     def remember_erased(self, image_id: ImageId) -> None:
         """Remember, durably, that this image was erased early, until its minute's key is destroyed. Repeatable.
 
@@ -69,8 +75,6 @@ class KeyStore(Protocol):
             StorageFull: no room; nothing is remembered.
         """
         ...
-
-    def is_erased(self, image_id: ImageId) -> bool: ...
 
     def erased(self, minute: Minute) -> frozenset[ImageId]:
         """The images of that minute that were erased early."""

@@ -74,7 +74,9 @@ class RecordsRemoved:
     jobs: int = 0
 
 
-class MetadataStore(Protocol):
+class Admissions(Protocol):
+    """The hand-over, as a door sees it. A door may be a process of its own: these verbs are then asked of the owner."""
+
     def reserve(self, reservation: Reservation, until: Ms) -> ImageId:
         """Take an idempotency key, durably, before a body is read.
 
@@ -93,7 +95,8 @@ class MetadataStore(Protocol):
         ...
 
     def admit(self, record: ImageRecord, job: Job | None, reservation: Reservation | None = None) -> None:
-        """The hand-over: record, job and the kept reservation become durable in one atomic step.
+        """The hand-over: record, job and the kept reservation become durable in one atomic step. A record that is
+        `rejected` from the start, one of a stream, brings its dead letter in the same step.
 
         Raises:
             AlreadyExists: the id has a record; nothing changed.
@@ -102,6 +105,19 @@ class MetadataStore(Protocol):
             StorageFull: nothing changed.
         """
         ...
+
+    def get(self, image_id: ImageId) -> ImageRecord:
+        """The record of an image that lives.
+
+        Raises:
+            Expired: due, whether or not a record still stands.
+            NotFound: no record.
+        """
+        ...
+
+
+class MetadataStore(Admissions, Protocol):
+    """Everything the owner does with records; `Admissions` is what a door needs of it."""
 
     def fulfil(self, record: ImageRecord, job: Job) -> None:
         """The bytes of an awaited image came: `record` takes the place of the one that awaited them, and the job
@@ -120,15 +136,6 @@ class MetadataStore(Protocol):
 
     def count(self, state: State) -> int:
         """How many records stand in that state, due or not."""
-        ...
-
-    def get(self, image_id: ImageId) -> ImageRecord:
-        """The record of an image that lives.
-
-        Raises:
-            Expired: due, whether or not a record still stands.
-            NotFound: no record.
-        """
         ...
 
     def find(self, wanted: Filter) -> Page:

@@ -11,7 +11,7 @@ from mayfly.intake.admit import Forms
 from mayfly.intake.receive import Intake
 from mayfly.model.instant import Ms
 from mayfly.operations.tokens import Tokens
-from mayfly.ports.clock import Clock
+from mayfly.ports.clock import Clock, GuardedClock
 from mayfly.processing.reprocess import Reprocess
 from mayfly.queries.find import Find
 from mayfly.queries.open import Open
@@ -48,7 +48,7 @@ class Stages:
     reprocess: Reprocess
     sweep: Sweep
     reconcile: Reconcile
-    clock: Clock
+    clock: GuardedClock
     readiness: Readiness
     events: EventStreams
     exposition: Callable[[str], tuple[bytes, str]]
