@@ -12,7 +12,7 @@ from mayfly.adapters.local.owner_socket import short_path
 from mayfly.model.errors import MayflyError, Misconfigured, NotFound, Owned
 from mayfly.operations.tokens import Tokens, described, role_of
 from mayfly.settings import Settings
-from mayfly.wiring import tokens_alone
+from mayfly.wiring.embedded import tokens_alone
 
 Answer = TypeVar("Answer")
 

@@ -19,7 +19,7 @@ from mayfly.entrypoints.service_manager import ServiceManager
 from mayfly.journal import configure
 from mayfly.model.errors import MayflyError, Misconfigured
 from mayfly.settings import Settings
-from mayfly.wiring import Owner, embedded
+from mayfly.wiring.embedded import Owner, embedded
 
 
 def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> None:

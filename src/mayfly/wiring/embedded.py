@@ -1,4 +1,4 @@
-"""The composition root: which adapters stand behind which ports. No logic, only names put together."""
+"""The composition root of the owner: everything on one machine. No logic, only names put together."""
 
 import contextlib
 import os
