@@ -29,14 +29,11 @@ def test_the_template_uncommented_holds_every_setting_with_its_default() -> None
     written = tomllib.loads(uncommented(template()))
     assert set(written) == set(Settings.model_fields)
     settings = Settings.model_validate(written).model_dump(mode="json")
-    examples = {
-        "keys",
-        "clock",
-        "labels",
-        "tls_certificate",
-        "tls_key",
-        "webhooks",
-    }  # absent by default: the template shows what they look like
+    # Absent by default: the template shows what they look like.
+    examples = {"keys", "clock", "labels", "tls_certificate", "tls_key", "webhooks", "kafka", "topic"}
+    examples |= {f"kafka_{name}" for name in ("retention", "events", "ca", "certificate", "key", "mechanism")}
+    examples |= {f"kafka_{name}" for name in ("username", "password", "token_endpoint", "scope", "region")}
+    examples |= {"kafka_claims", "kafka_claims_external"}
     assert {name for name, value in settings.items() if value != default_values()[name]} == examples
 
 

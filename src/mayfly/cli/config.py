@@ -59,7 +59,7 @@ def show(
     """Show each setting's value, and where it is from."""
     settings = _load(config)
     values = settings.model_dump(mode="json") | {"keys": str(settings.keys_folder)}
-    shown = {name: {"value": value, "origin": settings.origins[name]} for name, value in values.items()}
+    shown = {name: {"value": values[name], "origin": settings.origins[name]} for name in settings.names()}
     if as_json:
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return

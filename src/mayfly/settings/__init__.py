@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,13 +21,15 @@ from pydantic import (
     ValidationInfo,
 )
 
-from mayfly.model.errors import InvalidRequest, Misconfigured
+from mayfly.model.errors import Misconfigured
 from mayfly.model.retention import Retention
 from mayfly.processing.limits import Limits
 from mayfly.processing.recipe import DEFAULT_RENDITIONS, Recipe, parse_recipes, recipes_to_json
-from mayfly.settings import reach
+from mayfly.settings import kafka, reach
 from mayfly.settings.faults import Nested, explain
-from mayfly.settings.sources import Source, read_sources
+from mayfly.settings.fields import Duration, Location, Whole
+from mayfly.settings.kafka import KafkaSettings
+from mayfly.settings.sources import TABLES, Source, read_sources
 from mayfly.settings.webhooks import Webhook, parse_webhooks, webhooks_to_json
 
 MOST_BYTES = 10 * 1024 * 1024
@@ -36,30 +37,6 @@ MOST_LABELS = 16
 _LIMITS = Limits()
 _FOLDER = "folder"
 """In the validation's context: the folder in which the recipes' relative paths begin."""
-
-
-def _whole(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError, TypeError escapes
-    return value
-
-
-def _folder(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError("must be a path whose home folder can be told") from None
-
-
-def _retention(value: object) -> Retention:
-    if isinstance(value, Retention):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("must be an ISO 8601 duration such as PT1H or P7D")  # noqa: TRY004 - as above
-    try:
-        return Retention.parse(value)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None
 
 
 def _recipes(value: object, info: ValidationInfo) -> tuple[Recipe, ...]:
@@ -85,12 +62,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Location = Annotated[Path, AfterValidator(_folder)]
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
-class Settings(BaseModel):
+class Settings(KafkaSettings):
     """All settings, valid and frozen. Durations are ISO 8601, sizes are bytes unless their description says so."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
@@ -139,7 +114,7 @@ class Settings(BaseModel):
         description="How many processes decode images, one image each. By default one a CPU core.",
     )
     attempts: Whole = Field(default=5, ge=1, le=100, description="How many runs an image gets before it is `failed`.")
-    retention: Annotated[Retention, PlainValidator(_retention), PlainSerializer(str)] = Field(
+    retention: Duration = Field(
         default=Retention.parse("P7D"),
         description="How long an image lives: an ISO 8601 duration, one minute to 7 days.",
     )
@@ -174,7 +149,7 @@ class Settings(BaseModel):
         le=1_000_000,
         description="How many images may be awaited by upload forms at once; asking for more is answered 503.",
     )
-    form_lifetime: Annotated[Retention, PlainValidator(_retention), PlainSerializer(str)] = Field(
+    form_lifetime: Duration = Field(
         default=Retention.parse("PT15M"),
         description="How long an upload form may be used: whole minutes as an ISO 8601 duration. Never longer than its "
         "image lives.",
@@ -221,13 +196,18 @@ class Settings(BaseModel):
             settings = cls.model_validate(values, context=beside)
         except ValidationError as error:
             faults += explain(error, origin, cls.model_fields)
-        faults += _overlap(values, origin) + reach.faults(values, origin)
+        faults += _overlap(values, origin) + reach.faults(values, origin) + kafka.faults(values, origin)
         if faults:
             raise Misconfigured(*faults)
         settings._origins = {
             name: origin[name].origin(name) if name in origin else "default" for name in cls.model_fields
         }
         return settings
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Every setting, as pages show them: Kafka's after the others, and tables, which end TOML's top level, last."""
+        return sorted(cls.model_fields, key=lambda name: (name in TABLES, name in KafkaSettings.model_fields))
 
     @property
     def origins(self) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from mayfly.settings.fields import texts
 from mayfly.settings.sources import Source
 
 MOST_NAMES = 16
@@ -35,10 +36,7 @@ def address(host: str) -> str:
 
 def names(value: object) -> tuple[str, ...]:
     """A list of names, or in the environment one text with commas between them."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise ValueError("must be a list of names")
-    found = tuple(part.strip().lower() for part in parts if part.strip())
+    found = tuple(name.lower() for name in texts(value))
     wrong = [name for name in found if not _NAME.fullmatch(name)]
     if wrong or len(found) > MOST_NAMES:
         raise ValueError(f"must be at most {MOST_NAMES} host names such as photos.example.org, without port or path")

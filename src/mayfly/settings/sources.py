@@ -13,8 +13,10 @@ from mayfly.settings.toml import TomlFile, read_toml
 DEFAULT_FILE = Path("mayfly.toml")
 CONFIG_VARIABLE = "MAYFLY_CONFIG"
 _PREFIX = "MAYFLY_"
-_TABLES = frozenset({"labels", "renditions", "webhooks"})
-_PATHS = frozenset({"data", "keys", "clock", "tls_certificate", "tls_key"})
+TABLES = frozenset({"labels", "renditions", "webhooks"})
+_PATHS = frozenset(
+    {"data", "keys", "clock", "tls_certificate", "tls_key", "kafka_ca", "kafka_certificate", "kafka_key"}
+)
 _CLOSE = 0.8
 """How alike an environment variable is to a setting's before it is taken for a slip: others' may begin the same."""
 
@@ -126,7 +128,7 @@ def _from_environment(environ: Mapping[str, str], known: Collection[str], faults
         name = variable.removeprefix(_PREFIX).lower()
         if not variable.startswith(_PREFIX) or not text:
             continue
-        if name in _TABLES:
+        if name in TABLES:
             _add_table(values, name, text, faults)
         elif name in known:
             values[name] = text

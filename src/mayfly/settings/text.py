@@ -9,11 +9,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from mayfly.settings import Settings
+from mayfly.settings.sources import TABLES
 
 _WIDTH = 100
-_UNSET = {"keys": "mayfly-data.keys", "clock": "clock.json", "tls_certificate": "certificate.pem", "tls_key": "key.pem"}
+_UNSET = {
+    "keys": "mayfly-data.keys",
+    "clock": "clock.json",
+    "tls_certificate": "certificate.pem",
+    "tls_key": "key.pem",
+    "kafka": "broker1.example.org:9092,broker2.example.org:9092",
+    "topic": ["photos"],
+    "kafka_retention": "P1D",
+    "kafka_events": "mayfly.events",
+    "kafka_ca": "ca.pem",
+    "kafka_certificate": "client.pem",
+    "kafka_key": "client.key.pem",
+    "kafka_mechanism": "SCRAM-SHA-512",
+    "kafka_username": "mayfly",
+    "kafka_password": "env:KAFKA_PASSWORD",
+    "kafka_token_endpoint": "https://login.example.org/token",
+    "kafka_scope": "kafka",
+    "kafka_region": "eu-central-1",
+    "kafka_claims": ["/srv/photos"],
+    "kafka_claims_external": ["/srv/photos"],
+}
 """What the template shows for settings whose default is to be absent."""
-_TABLES = ("labels", "renditions", "webhooks")
 _INTRODUCTION = """\
 Mayfly's settings, each with its default. Take away the `#` in front of one to change it.
 An option of the command line wins over MAYFLY_* in the environment, and that over this file.
@@ -24,9 +44,10 @@ def template() -> str:
     """A mayfly.toml that changes nothing: every setting is there, commented out, with its meaning and default."""
     defaults = default_values()
     blocks = [_comment(_INTRODUCTION.splitlines())]
-    for name, field in Settings.model_fields.items():
+    for name in Settings.names():
+        field = Settings.model_fields[name]
         meaning = _comment(textwrap.wrap(field.description or "", _WIDTH))
-        if name in _TABLES:
+        if name in TABLES:
             blocks.append(f"{meaning}\n{_comment(_table(name, defaults[name]))}")
         else:
             shown = _UNSET.get(name, defaults[name])
@@ -38,8 +59,9 @@ def reference() -> str:
     """The rows of the documentation's table, one a setting."""
     defaults = default_values()
     rows = ["| setting | default | environment | meaning |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = field.default_factory is None and name not in _TABLES and defaults[name] is not None
+    for name in Settings.names():
+        field = Settings.model_fields[name]
+        default = field.default_factory is None and name not in TABLES and defaults[name] is not None
         shown = f"`{_toml(defaults[name])}`" if default else "see meaning"
         rows.append(f"| `{name}` | {shown} | `MAYFLY_{name.upper()}` | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,14 +12,12 @@ from mayfly.adapters.webhook.signature import parse_secret
 from mayfly.model.errors import Misconfigured
 from mayfly.model.event import SENT
 from mayfly.model.lifecycle import State
+from mayfly.settings.secrets import read_secret, reference_fault
 from mayfly.settings.sources import suggestion
 
 MOST_WEBHOOKS = 8
 _LONGEST_URL = 2_048
-_MOST_SECRET_BYTES = 1_024
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_VARIABLE = re.compile(r"(?!whsec_)[A-Za-z_][A-Za-z0-9_]*")
-"""A secret in the place of its name would be shown with the settings."""
 _KEYS = ("url", "secret", "allow_private", "states")
 
 
@@ -74,24 +71,12 @@ def read_secrets(webhooks: tuple[Webhook, ...], environ: Mapping[str, str]) -> M
     for webhook in webhooks:
         place = f"webhooks.{webhook.name}.secret: {webhook.secret}"
         try:
-            keys[webhook.name] = parse_secret(_secret_text(webhook.secret, environ))
+            keys[webhook.name] = parse_secret(read_secret(webhook.secret, environ))
         except Misconfigured as fault:
             faults.append(f"{place}: {fault}")
-        except OSError as fault:
-            faults.append(f"{place}: cannot be read: {fault.strerror}")
     if faults:
         raise Misconfigured(*faults)
     return keys
-
-
-def _secret_text(reference: str, environ: Mapping[str, str]) -> str:
-    kind, _, place = reference.partition(":")
-    if kind == "file":
-        with Path(place).expanduser().open("rb") as file:
-            return file.read(_MOST_SECRET_BYTES).decode("ascii", errors="replace")
-    if not environ.get(place):
-        raise Misconfigured("is not set in the environment")
-    return environ[place]
 
 
 def _webhook(name: str, table: object, faults: list[str]) -> Webhook | None:
@@ -107,7 +92,7 @@ def _webhook(name: str, table: object, faults: list[str]) -> Webhook | None:
         faults.append(f"{path}.allow_private: must be true or false")
     checks: tuple[tuple[str, Callable[[Any], str | None]], ...] = (
         ("url", lambda value: _url_fault(value, private is True)),
-        ("secret", _secret_fault),
+        ("secret", reference_fault),
         ("states", _states_fault),
     )
     values = {"url": "", "secret": "", "states": list(SENT)} | dict(table)
@@ -154,14 +139,6 @@ def _literal_fault(parts: SplitResult, private: bool) -> str | None:
     if is_public(str(address)) and parts.scheme != "https":
         return "must begin with https://: a public address is spoken to over TLS alone"
     return None
-
-
-def _secret_fault(value: object) -> str | None:
-    kind, _, place = value.partition(":") if isinstance(value, str) else ("", "", "")
-    named = kind == "env" and _VARIABLE.fullmatch(place) is not None
-    good = named or (kind == "file" and (Path(place).is_absolute() or place.startswith("~/")))
-    # What stands there may be the secret itself: it is not repeated.
-    return None if good else "must say where the secret is, env:NAME or file:/PATH, and not be it"
 
 
 def _states_fault(value: object) -> str | None:

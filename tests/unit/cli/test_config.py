@@ -53,11 +53,11 @@ def test_check_tells_every_fault_and_exits_2(folder: Path) -> None:
 def test_show_tells_value_and_origin(folder: Path) -> None:
     (folder / "other.toml").write_text("\nport = 1\n")
     lines = run("show", "--config", "other.toml", env={"MAYFLY_ATTEMPTS": "3"}).stdout.splitlines()
-    assert "port             1  [other.toml:2]" in lines
-    assert "attempts         3  [MAYFLY_ATTEMPTS]" in lines
-    assert "retention        P7D  [default]" in lines
-    assert "renditions       thumb, preview, large  [default]" in lines
-    assert f"keys             {folder}/mayfly-data.keys  [default]" in lines
+    assert "port                   1  [other.toml:2]" in lines
+    assert "attempts               3  [MAYFLY_ATTEMPTS]" in lines
+    assert "retention              P7D  [default]" in lines
+    assert "renditions             thumb, preview, large  [default]" in lines
+    assert f"keys                   {folder}/mayfly-data.keys  [default]" in lines
 
 
 def test_show_as_json_holds_every_setting() -> None:
