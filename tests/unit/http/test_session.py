@@ -117,7 +117,7 @@ def test_a_session_cannot_be_made_changed_or_taken_to_another_server(door: Door)
     token_id, ends, mac = value.split(".")
     for other in (
         f"{token_id}.{int(ends) + 1}.{mac}",
-        f"a{token_id[1:]}.{ends}.{mac}",
+        f"{'b' if token_id[0] == 'a' else 'a'}{token_id[1:]}.{ends}.{mac}",
         f"{token_id}.{ends}.{'0' * 64}",
         f"{token_id}.{ends}.",
         f"{token_id}.{ends}",
