@@ -8,7 +8,9 @@ from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
+from mayfly.adapters.memory.under_way import MemoryUnderWay
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
+from mayfly.intake.intake import Intake
 from mayfly.journal import COUNTED_ALONE
 from mayfly.model.address import Address
 from mayfly.model.identity import ImageId
@@ -91,6 +93,9 @@ class House:
         self.told = Told()
         self.keys.provide(minute_of(START), Minute(minute_of(START) + LONGEST_KEYS))
         self.keys.turn_weeks(week_of(START))
+
+    def intake(self, under_way: MemoryUnderWay) -> Intake:
+        return Intake(self.vault, self.objects, self.metadata, self.keys, self.clock, under_way, self.told)
 
     def admit(self, body: bytes = b"body", *, minutes: int = 60, source: Source = Source.HTTP) -> ImageId:
         """One image, stored and handed over."""

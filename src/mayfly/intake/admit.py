@@ -10,15 +10,16 @@ is served it, and the next post of the form takes it away before it begins.
 """
 
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from mayfly.intake.body import Body
-from mayfly.intake.form_policy import Terms, fields_of, image_of, posted, verified
+from mayfly.intake.entry import Entry
+from mayfly.intake.form_policy import FormTerms, fields_of, image_of, posted, verified
 from mayfly.intake.inspect import Inspector, declared_type
+from mayfly.intake.intake import Intake
 from mayfly.intake.labels import split_labels
-from mayfly.intake.receive import Intake
+from mayfly.intake.receive import IntakeLimits
 from mayfly.model.address import Address
 from mayfly.model.errors import (
     AlreadyExists,
@@ -41,6 +42,7 @@ from mayfly.model.instant import Ms
 from mayfly.model.job import Job
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
+from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import StoredObject
 
 _OVER = "the form's time is over: ask for a new one"
@@ -68,10 +70,14 @@ class Form:
 
 
 class Forms:
-    def __init__(self, intake: Intake, lifetime: Retention, most: int) -> None:
+    def __init__(
+        self, intake: Intake, metadata: MetadataStore, limits: IntakeLimits, lifetime: Retention, most: int
+    ) -> None:
         """`lifetime`: how long a form may be posted, at most as long as its image lives. `most`: awaited images at
         once."""
         self.intake = intake
+        self.limits = limits
+        self.metadata = metadata
         self._lifetime = lifetime
         self._most = most
         self._issuing = 0
@@ -90,8 +96,8 @@ class Forms:
         if media_type is None:
             raise InvalidRequest("media_type names the type of the image that will come, for example image/jpeg")
         least, most = self._range(wanted.size)
-        facts, personal_labels = split_labels(wanted.labels, intake.limits.labels)
-        retention = intake.retention_for(wanted.retain)
+        facts, personal_labels = split_labels(wanted.labels, self.limits.labels)
+        retention = self.limits.retention_for(wanted.retain)
         # The birth of an image that comes by a form is the issue of the form.
         birth = intake.clock.now()
         intake.refuse_unbelieved(birth)
@@ -108,7 +114,7 @@ class Forms:
         )
         expires_at = min(self._lifetime, retention).expires_at(birth)
         fields = fields_of(
-            Terms(image_id, media_type, least, most, expires_at), intake.vault.form_secret(image_id), birth
+            FormTerms(image_id, media_type, least, most, expires_at), intake.vault.form_secret(image_id), birth
         )
         self._admit(record)
         intake.journal("awaited", image=str(image_id), source=record.source)
@@ -132,14 +138,17 @@ class Forms:
         if intake.clock.now() >= terms.expires_at:
             raise FormExpired(_OVER)
         intake.vault.refuse_gone(terms.image_id)
-        intake.enter(terms.image_id)
+        intake.under_way.enter(terms.image_id)
         try:
             record = self._awaited(terms.image_id)
             personal = intake.vault.open_personal(record.id, record.sealed)
             self._clear(Address.original(record.id))
-            return Arrival(intake, terms, record, replace(personal, file_name=personal.file_name or file_name))
+            inspector = Inspector(self.limits.max_pixels, str(terms.media_type))
+            entry = Entry(intake, record.id, inspector)
+            personal = replace(personal, file_name=personal.file_name or file_name)
+            return Arrival(self, entry, terms, record, personal)
         except BaseException:
-            intake.leave(terms.image_id)
+            intake.under_way.leave(terms.image_id)
             raise
 
     def _clear(self, original: Address) -> None:
@@ -148,7 +157,7 @@ class Forms:
         self.intake.objects.discard(StoredObject(original, 0, unfinished=True))
 
     def _range(self, size: int | None) -> tuple[int, int]:
-        most = self.intake.limits.max_bytes
+        most = self.limits.max_bytes
         if size is None:
             return 1, most
         if size < 1:
@@ -160,11 +169,11 @@ class Forms:
     def _admit(self, record: ImageRecord) -> None:
         with self._lock:
             # Those being recorded count, too: of many at once, none gets past the bound.
-            if self.intake.metadata.count(State.AWAITED) + self._issuing >= self._most:
+            if self.metadata.count(State.AWAITED) + self._issuing >= self._most:
                 raise Busy(f"{self._most} forms are open; post them, erase their images, or let them lapse")
             self._issuing += 1
         try:
-            self.intake.metadata.admit(record, None)
+            self.metadata.admit(record, None)
         finally:
             with self._lock:
                 self._issuing -= 1
@@ -179,7 +188,7 @@ class Forms:
 
     def _awaited(self, image_id: ImageId) -> ImageRecord:
         try:
-            record = self.intake.metadata.get(image_id)
+            record = self.metadata.get(image_id)
         except NotFound:
             raise FormExpired(_OVER) from None
         if record.state is not State.AWAITED:
@@ -190,15 +199,14 @@ class Forms:
 class Arrival:
     """The file of one form under way. Used by one caller at a time; `feed` is cheap, `finish` waits for the disk."""
 
-    def __init__(self, intake: Intake, terms: Terms, awaited: ImageRecord, personal: Personal) -> None:
-        self._intake = intake
+    def __init__(self, forms: Forms, entry: Entry, terms: FormTerms, awaited: ImageRecord, personal: Personal) -> None:
+        self._intake = forms.intake
+        self._metadata = forms.metadata
+        self._entry = entry
+        self._body = entry.body
         self._terms = terms
         self._awaited = awaited
         self._personal = personal
-        inspector = Inspector(intake.limits.max_pixels, str(terms.media_type))
-        self._body = Body(intake.vault, awaited.id, inspector)
-        self._began = time.perf_counter()
-        self._open = True
 
     def feed(self, chunk: bytes) -> None:
         """Take more bytes.
@@ -227,17 +235,11 @@ class Arrival:
                 )
             return self._admit(self._body.finish())
         finally:
-            self.abort()
+            self._entry.close()
 
     def abort(self) -> None:
         """Leave nothing behind. Does nothing after `finish`."""
-        if not self._open:
-            return
-        self._open = False
-        try:
-            self._body.abort()
-        finally:
-            self._intake.leave(self._awaited.id)
+        self._entry.close()
 
     def _admit(self, media_type: str) -> ImageRecord:
         personal = replace(self._personal, sha256=self._body.sha256)
@@ -254,17 +256,12 @@ class Arrival:
             # Taken away while it was written: the image died, or the form lapsed.
             self._intake.vault.refuse_gone(record.id)
             raise FormExpired(_OVER) from None
-        try:
-            self._hand_over(record)
-        except BaseException:
-            self._intake.objects.delete(Address.original(record.id))
-            raise
-        self._intake.tell_received(record, time.perf_counter() - self._began)
+        self._entry.hand_over(record, partial(self._hand_over, record))
         return record
 
     def _hand_over(self, record: ImageRecord) -> None:
         try:
-            self._intake.metadata.fulfil(record, Job(record.id))
+            self._metadata.fulfil(record, Job(record.id))
         except NotFound:
             self._intake.vault.refuse_gone(record.id)
             raise FormExpired(_OVER) from None

@@ -33,7 +33,7 @@ _ANEW = "ask for a new form, and post its fields unchanged"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class FormTerms:
     """What a form allows: `media_type` exactly, `least` to `most` bytes, until `expires_at` (whole seconds)."""
 
     image_id: ImageId
@@ -43,7 +43,7 @@ class Terms:
     expires_at: Ms
 
 
-def fields_of(terms: Terms, secret: str, issued_at: Ms) -> dict[str, str]:
+def fields_of(terms: FormTerms, secret: str, issued_at: Ms) -> dict[str, str]:
     """The form's fields, signed; they are posted before the file, as they are."""
     moment = datetime.fromtimestamp(issued_at // SECOND, UTC)
     day = moment.strftime("%Y%m%d")
@@ -101,7 +101,7 @@ def image_of(fields: Mapping[str, str]) -> ImageId:
         raise FormRefused(f"the credential is none of ours: {_ANEW}") from None
 
 
-def verified(fields: Mapping[str, str], secret: str) -> Terms:
+def verified(fields: Mapping[str, str], secret: str) -> FormTerms:
     """What a posted form allows, if it is signed with that secret and is what its policy says. Its time is not
     looked at.
 
@@ -122,7 +122,7 @@ def verified(fields: Mapping[str, str], secret: str) -> Terms:
     for name in fields.keys() - stated.keys() - _UNSIGNED:
         if not name.startswith(_IGNORED):
             raise FormRefused(f"the form was not signed for the field {name[:40]!r}: leave it out")
-    return Terms(
+    return FormTerms(
         image_id=ImageId.parse(stated["x-amz-credential"].partition("/")[0]),
         media_type=MediaType(stated["content-type"]),
         least=least,

@@ -1,11 +1,9 @@
 """Labels: a few words a caller may hang on an image, each declared beforehand as a fact or as personal."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from mayfly.model.errors import InvalidRequest
-
-LabelKind = Literal["fact", "personal"]
+from mayfly.model.terms import LabelKind
 
 LONGEST_VALUE = 256
 

@@ -13,7 +13,7 @@ from mayfly.model.identity import ImageId
 from mayfly.model.image import Personal
 from mayfly.model.instant import minute_label
 from mayfly.ports.clock import Clock
-from mayfly.ports.key_store import KeyStore
+from mayfly.ports.key_store import Keys
 from mayfly.ports.object_store import ObjectReader, ObjectStore, ObjectWriter
 from mayfly.vault.segments import (
     HEADER_BYTES,
@@ -29,7 +29,7 @@ _FORM_INFO = b"mayfly upload form 1 "
 class Vault:
     """Opens nothing that is due or erased, whatever the stores still hold."""
 
-    def __init__(self, objects: ObjectStore, keys: KeyStore, clock: Clock) -> None:
+    def __init__(self, objects: ObjectStore, keys: Keys, clock: Clock) -> None:
         self._objects = objects
         self._keys = keys
         self._clock = clock

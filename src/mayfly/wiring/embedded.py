@@ -17,6 +17,7 @@ from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
 from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
+from mayfly.adapters.memory.under_way import MemoryUnderWay
 from mayfly.adapters.webhook.event_sink import WebhookEventSink
 from mayfly.entrypoints.http.stages import Readiness, Stages
 from mayfly.entrypoints.http.streams import EventStreams
@@ -24,7 +25,8 @@ from mayfly.entrypoints.relay import Outlet, Relay
 from mayfly.entrypoints.scheduler import Scheduler
 from mayfly.entrypoints.worker import WorkerPool
 from mayfly.intake.admit import Forms
-from mayfly.intake.receive import Intake, IntakeLimits
+from mayfly.intake.intake import Intake
+from mayfly.intake.receive import IntakeLimits, UploadDoor
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
 from mayfly.model.instant import SECOND
@@ -84,9 +86,11 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         events = SqliteEventLog(database)
         vault = Vault(objects, keys, clock)
 
-        intake = Intake(vault, objects, metadata, keys, clock, _intake_limits(settings), told)
+        under_way = MemoryUnderWay(settings.max_uploads)
+        intake = Intake(vault, objects, metadata, keys, clock, under_way, told)
+        intake_limits = _intake_limits(settings)
         sweep = Sweep(objects, metadata, keys, clock, told, settings.form_lifetime)
-        reconcile = Reconcile(objects, metadata, keys, intake.in_flight, told)
+        reconcile = Reconcile(objects, metadata, keys, under_way.ids, told)
         readiness = Readiness()
         stores = Stores(vault, objects, metadata, queue, keys, clock)
         limits = _worker_limits(settings)
@@ -102,12 +106,12 @@ def embedded(settings: Settings) -> Iterator[Owner]:
             return Processing(stores, sandbox, own_steps, settings.attempts, lease_ms, told, stopping)
 
         streams = EventStreams(events, told)
-        metrics.read(*_readings(settings, folder, queue, clock, intake, readiness))
+        metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
         metrics.read(*_of_events(settings, events, streams))
         yield Owner(
             stages=Stages(
-                intake=intake,
-                forms=Forms(intake, settings.form_lifetime, settings.max_forms),
+                uploads=UploadDoor(intake, intake_limits),
+                forms=Forms(intake, metadata, intake_limits, settings.form_lifetime, settings.max_forms),
                 find=Find(metadata, keys, vault),
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),
@@ -185,7 +189,6 @@ def _intake_limits(settings: Settings) -> IntakeLimits:
     return IntakeLimits(
         max_bytes=settings.max_bytes,
         max_pixels=settings.max_pixels,
-        max_uploads=settings.max_uploads,
         retention=settings.retention,
         labels=settings.labels,
     )
@@ -202,11 +205,16 @@ def _worker_limits(settings: Settings) -> Limits:
 
 
 def _readings(
-    settings: Settings, folder: DataFolder, queue: WorkQueue, clock: Clock, intake: Intake, readiness: Readiness
+    settings: Settings,
+    folder: DataFolder,
+    queue: WorkQueue,
+    clock: Clock,
+    under_way: MemoryUnderWay,
+    readiness: Readiness,
 ) -> tuple[Read, ...]:
     """What is read at each scrape."""
     return (
-        partial(readings.of_intake, intake.in_flight),
+        partial(readings.of_intake, under_way.ids),
         partial(readings.of_queue, queue, clock),
         partial(readings.of_workers, settings.workers),
         partial(readings.of_store, folder.room, folder.database_bytes),

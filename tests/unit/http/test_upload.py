@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from mayfly.adapters.memory.under_way import MemoryUnderWay
 from mayfly.entrypoints.http import upload
-from mayfly.intake.receive import Intake, IntakeLimits
+from mayfly.intake.receive import IntakeLimits, UploadDoor
 from mayfly.model.errors import BodyCut
 from mayfly.model.principal import Principal, Role
 from mayfly.model.retention import Retention
@@ -94,8 +95,9 @@ def test_a_body_that_stands_still_is_not_waited_for_for_ever(monkeypatch: pytest
 def test_an_upload_under_way_when_the_server_stops_leaves_nothing() -> None:
     """A cancelled task cannot wait for a thread: it is cancelled there, too."""
     house = House()
-    limits = IntakeLimits(max_bytes=10_000, max_pixels=10_000, max_uploads=2, retention=Retention(60), labels={})
-    intake = Intake(house.vault, house.objects, house.metadata, house.keys, house.clock, limits, house.told)
+    limits = IntakeLimits(max_bytes=10_000, max_pixels=10_000, retention=Retention(60), labels={})
+    under_way = MemoryUnderWay(2)
+    door = UploadDoor(house.intake(under_way), limits)
     begun = asyncio.Event()
 
     async def receive() -> Message:
@@ -107,7 +109,7 @@ def test_an_upload_under_way_when_the_server_stops_leaves_nothing() -> None:
     async def cancel_twice() -> None:
         scope = {"type": "http", "method": "POST", "headers": [], "query_string": b""}
         request = Request(scope, receive)
-        task = asyncio.create_task(upload.receive_upload(request, intake, Principal("local", Role.ADMIN), START))
+        task = asyncio.create_task(upload.receive_upload(request, door, Principal("local", Role.ADMIN), START))
         await begun.wait()
         while not house.standing():
             await asyncio.sleep(0)
@@ -119,7 +121,7 @@ def test_an_upload_under_way_when_the_server_stops_leaves_nothing() -> None:
             await task
 
     asyncio.run(cancel_twice())
-    assert (house.standing(), intake.in_flight()) == (set(), frozenset())
+    assert (house.standing(), under_way.ids()) == (set(), frozenset())
 
 
 def png() -> bytes:

@@ -1,13 +1,14 @@
 """Forms over the stores of one house: the first admission wins, and whatever ends a post leaves nothing of it."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from mayfly.adapters.memory.under_way import MemoryUnderWay
 from mayfly.intake.admit import Arrival, Form, Forms, Wanted
-from mayfly.intake.receive import Intake, IntakeLimits
+from mayfly.intake.receive import IntakeLimits
 from mayfly.model.address import Address
 from mayfly.model.errors import (
     AlreadyExists,
@@ -55,10 +56,12 @@ class Door:
     most: int = 5
 
     def __post_init__(self) -> None:
-        limits = IntakeLimits(10_000, 1_000_000, 4, Retention(60), {"site": "fact", "customer": "personal"})
+        limits = IntakeLimits(10_000, 1_000_000, Retention(60), {"site": "fact", "customer": "personal"})
         ports = {name: self.instead.get(name, getattr(self.house, name)) for name in ("objects", "metadata", "keys")}
-        self.intake = Intake(self.house.vault, clock=self.house.clock, limits=limits, journal=self.house.told, **ports)
-        self.forms = Forms(self.intake, LIFETIME, self.most)
+        self.under_way = MemoryUnderWay(4)
+        metadata = ports.pop("metadata")
+        intake = replace(self.house.intake(self.under_way), admissions=metadata, **ports)
+        self.forms = Forms(intake, metadata, limits, LIFETIME, self.most)
 
     def issue(self, **wanted: Any) -> Form:
         return self.forms.issue(Wanted(**{"media_type": "image/gif", "uploader": "ada", **wanted}))
@@ -89,7 +92,7 @@ class Door:
             self.house.metadata.get(image_id) == form.record
             and not any(str(image_id) in name for name in self.house.standing())
             and self.house.queue.depth() == 0
-            and self.intake.in_flight() == frozenset()
+            and self.under_way.ids() == frozenset()
         )
 
 
@@ -124,7 +127,7 @@ def test_a_file_that_comes_by_it_becomes_that_image(door: Door) -> None:
     assert len(door.personal(record.id).sha256) == 64
     assert door.personal(record.id).labels == {"customer": "c-1"}
     assert door.house.queue.depth() == 1
-    assert door.intake.in_flight() == frozenset()
+    assert door.under_way.ids() == frozenset()
     assert door.house.told.events == ["awaited", "received"]
 
 
@@ -308,7 +311,7 @@ def test_an_image_that_dies_while_its_file_comes_is_not_admitted(door: Door) -> 
     with pytest.raises(Expired):
         arrival.finish()
     assert door.house.standing() == set()
-    assert door.intake.in_flight() == frozenset()
+    assert door.under_way.ids() == frozenset()
 
 
 def test_nothing_is_issued_or_taken_while_the_clock_is_held(door: Door) -> None:
@@ -397,7 +400,7 @@ def test_a_reconcile_keeps_its_hands_off_what_a_post_may_be_writing(door: Door) 
     form = door.issue()
     leave_an_object(door, form)
     house = door.house
-    reconcile = Reconcile(house.objects, house.metadata, house.keys, door.intake.in_flight, house.told)
+    reconcile = Reconcile(house.objects, house.metadata, house.keys, door.under_way.ids, house.told)
     assert reconcile.run().orphans == 0
     door.post(form)
     assert reconcile.run().orphans == 0

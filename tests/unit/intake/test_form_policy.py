@@ -9,7 +9,7 @@ from botocore.auth import S3SigV4PostAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from mayfly.intake.form_policy import REGION, Terms, fields_of, image_of, posted, signature, verified
+from mayfly.intake.form_policy import REGION, FormTerms, fields_of, image_of, posted, signature, verified
 from mayfly.model.errors import FormRefused, InvalidRequest
 from mayfly.model.identity import ImageId
 from mayfly.model.image import MediaType
@@ -18,7 +18,7 @@ from mayfly.model.retention import Retention
 
 BIRTH = Ms(29_833_334 * MINUTE + 1_234)
 SECRET = "ab" * 32
-TERMS = Terms(ImageId.compose(BIRTH, Retention(60), 7), MediaType.JPEG, 1, 1_000, Ms(29_833_349 * MINUTE + 1_000))
+TERMS = FormTerms(ImageId.compose(BIRTH, Retention(60), 7), MediaType.JPEG, 1, 1_000, Ms(29_833_349 * MINUTE + 1_000))
 
 
 @pytest.fixture

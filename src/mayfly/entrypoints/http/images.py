@@ -59,7 +59,7 @@ async def upload(request: Request, response: Response, caller: Caller, stages: T
     """Take one image in. 201 when it is durable; 200 when the same Idempotency-Key had brought it before."""
     # The birth of an image is the start of its request.
     birth = stages.clock.now()
-    received = await receive_upload(request, stages.intake, caller, birth)
+    received = await receive_upload(request, stages.uploads, caller, birth)
     response.status_code = 201 if received.created else 200
     response.headers["Location"] = f"/v1/images/{received.record.id}"
     response.headers.update(PRIVATE)

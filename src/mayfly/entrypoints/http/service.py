@@ -62,7 +62,7 @@ def metrics(request: Request, _: Caller, stages: TheStages) -> Response:
 @router.get("/v1/limits", response_model=LimitsOut)
 def limits(_: Caller, stages: TheStages) -> LimitsOut:
     """What one request may carry."""
-    return LimitsOut(direct_bytes=stages.intake.limits.max_bytes, response_bytes=None)
+    return LimitsOut(direct_bytes=stages.uploads.limits.max_bytes, response_bytes=None)
 
 
 @router.post("/v1/sweeps", response_model=SweepRunOut, dependencies=[Depends(json_only)])

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from mayfly.entrypoints.http.streams import EventStreams
 from mayfly.intake.admit import Forms
-from mayfly.intake.receive import Intake
+from mayfly.intake.receive import UploadDoor
 from mayfly.model.instant import Ms
 from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock, GuardedClock
@@ -40,7 +40,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    intake: Intake
+    uploads: UploadDoor
     forms: Forms
     find: Find
     open: Open

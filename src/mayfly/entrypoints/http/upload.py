@@ -20,7 +20,7 @@ from mayfly.entrypoints.http.multipart import (
     UploadForm,
     is_form,
 )
-from mayfly.intake.receive import Intake, Received, Receiving, Submission
+from mayfly.intake.receive import Received, Receiving, Submission, UploadDoor
 from mayfly.model.errors import BodyCut, EmptyBody, InvalidRequest, MayflyError, TooLarge
 from mayfly.model.image import Source
 from mayfly.model.instant import Ms
@@ -43,13 +43,13 @@ class _Wishes:
     labels: Mapping[str, str]
 
 
-async def receive_upload(request: Request, intake: Intake, principal: Principal, birth: Ms) -> Received:
+async def receive_upload(request: Request, door: UploadDoor, principal: Principal, birth: Ms) -> Received:
     """Receive one image from the body, raw or as a form. Whatever is raised, nothing is kept."""
     wishes = _wishes(request.query_params.multi_items())
     content_type = request.headers.get("content-type")
     form = is_form(content_type)
-    _refuse_by_length(request, intake.limits.max_bytes + (MAX_OVERHEAD_BYTES if form else 0), intake.limits.max_bytes)
-    upload = _Upload(request, intake, principal, birth, wishes)
+    _refuse_by_length(request, door.limits.max_bytes + (MAX_OVERHEAD_BYTES if form else 0), door.limits.max_bytes)
+    upload = _Upload(request, door, principal, birth, wishes)
     try:
         if form and content_type is not None:
             await upload.take_form(UploadForm(content_type))
@@ -60,7 +60,7 @@ async def receive_upload(request: Request, intake: Intake, principal: Principal,
                 upload.feed(chunk)
         return await upload.finish()
     except MayflyError as fault:
-        intake.journal("refused", source=Source.HTTP, reason=problem_of(fault).slug)
+        door.intake.journal("refused", source=Source.HTTP, reason=problem_of(fault).slug)
         raise
     except asyncio.CancelledError:
         # The server stops. Not in a thread: waiting for one would be cancelled, too.
@@ -73,9 +73,9 @@ async def receive_upload(request: Request, intake: Intake, principal: Principal,
 class _Upload:
     """The receiving behind one request, once enough is known to begin it."""
 
-    def __init__(self, request: Request, intake: Intake, principal: Principal, birth: Ms, wishes: _Wishes) -> None:
+    def __init__(self, request: Request, door: UploadDoor, principal: Principal, birth: Ms, wishes: _Wishes) -> None:
         self._request = request
-        self._intake = intake
+        self._door = door
         self._principal = principal
         self._birth = birth
         self._wishes = wishes
@@ -91,7 +91,7 @@ class _Upload:
             labels=wishes.labels,
             idempotency_key=_key_of(self._request),
         )
-        self._receiving = await run_in_threadpool(self._intake.begin, submission)
+        self._receiving = await run_in_threadpool(self._door.begin, submission)
 
     def feed(self, chunk: bytes) -> None:
         assert self._receiving is not None

@@ -88,7 +88,7 @@ async def _receive(request: Request, forms: Forms) -> ImageRecord:
     """Receive one form's file from the body. Whatever is raised, nothing is kept."""
     post = _Post(forms)
     try:
-        _refuse_by_length(request, forms.intake.limits.max_bytes)
+        _refuse_by_length(request, forms.limits.max_bytes)
         form = UploadForm(request.headers.get("content-type", ""))
         async for chunk in body_of(request):
             for event in form.feed(chunk):
