@@ -71,7 +71,7 @@ lock: $(LOCK_UV) ## write the locked requirements anew (UPGRADE=1 takes newer ve
 	$(BIN)/python scripts/notices.py
 
 clean: ## remove what make made (data folders stay)
-	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools .programs dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .tools/bin/uv: requirements-uv.txt
 	@echo "Installing uv into .tools"

@@ -1,9 +1,8 @@
-"""Every example that stands on a page works: shell blocks are run against a real server, settings are read.
-
-Python blocks are run by `test_client.py` and `test_upload_form.py`, the script of a page by `tests/browser`, and what
-steps make by `tests/unit/test_steps_docs.py`.
+"""Every example that stands on a page works: shell blocks are run against a real server, settings are read, answers in
+JSON are such answers. `RUN_BY` tells who runs the others; what steps make is held by `tests/unit/test_steps_docs.py`.
 """
 
+import json
 import os
 import re
 import shlex
@@ -17,7 +16,8 @@ from typing import Any
 import pytest
 
 from mayfly.settings import Settings
-from support.pages import ROOT, blocks
+from support.pages import ROOT, blocks, kinds
+from support.pictures import gif
 from support.server import Server
 from support.tokens import made_token
 
@@ -37,6 +37,20 @@ ELSEWHERE = {
     "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
 }
 """Where what stands in a block is run instead, or why it cannot be."""
+
+RUN_BY = {
+    ("caddy", "docs/howto/reach-it-from-elsewhere.md"): "journeys/test_proxies.py",
+    ("html", "docs/howto/direct-upload.md"): "browser/test_upload_form.py",
+    ("js", "docs/howto/direct-upload.md"): "browser/test_upload_form.py",
+    ("nginx", "docs/howto/reach-it-from-elsewhere.md"): "journeys/test_proxies.py",
+    ("python", "docs/howto/direct-upload.md"): "journeys/test_upload_form.py",
+    ("python", "docs/howto/own-steps.md"): "journeys/test_own_steps_confined.py",
+    ("python", "docs/howto/use-from-python.md"): "journeys/test_client.py",
+    # Signatures, compared with the client's own.
+    ("python", "docs/reference/client.md"): "unit/client/test_docs.py",
+    ("yaml", "docs/reference/metrics.md"): "journeys/test_scrape.py",
+}
+"""Who runs what is neither shell, settings nor an answer, by its language and page."""
 
 CODES = {
     # An image that was processed is not to be retried, and is told so.
@@ -157,6 +171,19 @@ def test_every_shell_block_does_what_it_says(
         check=False,
     )
     assert run.returncode == CODES.get(place, 0), (text, run.stdout[-500:], run.stderr[-500:])
+
+
+def test_every_other_block_is_run_by_a_test_of_its_page() -> None:
+    assert {(kind, page) for kind, page in kinds() if kind not in ("sh", "toml", "json")} == RUN_BY.keys()
+    for (_, page), name in RUN_BY.items():
+        assert Path(page).stem in (ROOT / "tests" / name).read_text(encoding="utf-8"), name
+
+
+def test_the_answers_that_are_shown_are_such_answers(house: Server, small: bytes) -> None:
+    shown = {place: json.loads(text) for place, text in blocks("json")}
+    assert shown["README.md:1"].keys() - {"..."} <= house.upload(small).keys()
+    refused = house.post("/v1/images", content=gif(1), headers={"Content-Type": "image/png"})
+    assert shown["docs/reference/problems.md:1"] == refused.json()
 
 
 def test_what_is_run_elsewhere_or_ends_otherwise_still_stands_there() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import pyvips
 
+from support.pages import blocks, python_of
 from support.processes import descendants
 from support.server import MakeServer, until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "steps"
+HOWTO = Path(__file__).resolve().parents[2] / "docs/howto/own-steps.md"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can confine a program")
 
@@ -84,3 +86,14 @@ def test_the_examples_run_as_they_stand(make_server: MakeServer, small: bytes, n
     assert image["personal_facts"] == {"checked": {"width": 64}}
     narrow = server.until_state(server.upload(picture(8))["id"], "rejected")
     assert narrow["reason"] == "step-rejected"
+
+
+def test_the_function_of_the_how_to_runs_as_it_stands(make_server: MakeServer, small: bytes) -> None:
+    settings = next(text for place, text in blocks("toml") if place == "docs/howto/own-steps.md:1")
+    server = make_server(options=("--workers", "1"), config=settings)
+    (server.folder / "steps").mkdir()
+    (server.folder / "steps" / "tint.py").write_text(python_of(HOWTO), encoding="utf-8")
+    server.start()
+    image = server.until_state(server.upload(small)["id"], "processed")
+    assert [(one["name"], one["media_type"]) for one in image["renditions"]] == [("tinted", "image/webp")]
+    assert image["facts"]["steps"]["tinted"]["bytes_seen"] > 0

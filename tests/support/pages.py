@@ -27,6 +27,15 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
                 yield f"{page.relative_to(ROOT)}:{number}", text
 
 
+def kinds() -> set[tuple[str, str]]:
+    """Each language of a fenced block, with the page where one stands. A block that names none shows an answer."""
+    return {
+        (kind, str(page.relative_to(ROOT)))
+        for page in pages()
+        for kind, _ in _FENCE.findall(page.read_text(encoding="utf-8"))
+    }
+
+
 def python_of(page: Path) -> str:
     """A page's Python blocks, one after the other."""
     found = _PYTHON.findall(page.read_text(encoding="utf-8"))
