@@ -16,11 +16,13 @@ LONGEST_FUNCTION = 60
 
 FACTORIES = {
     "clock": "CLOCKS",
+    "dead_letters": "DEAD_LETTERS",
     "event_log": "EVENT_LOGS",
     "event_sink": "EVENT_SINKS",
     "key_store": "KEY_STORES",
     "metadata_store": "HAND_OVERS",
     "object_store": "OBJECT_STORES",
+    "retention_history": "RETENTION_HISTORIES",
     "token_store": "TOKEN_STORES",
     "work_queue": "HAND_OVERS",
 }

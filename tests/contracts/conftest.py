@@ -19,18 +19,22 @@ import pytest
 
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.database import Database
+from mayfly.adapters.local.dead_letters import SqliteDeadLetters
 from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.retention_history import SqliteRetentionHistory
 from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.adapters.memory.clock import ManualClock
+from mayfly.adapters.memory.dead_letters import MemoryDeadLetters
 from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.adapters.memory.event_sink import MemoryEventSink
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
+from mayfly.adapters.memory.retention_history import MemoryRetentionHistory
 from mayfly.adapters.memory.token_store import MemoryTokenStore
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
 from mayfly.adapters.webhook.event_sink import WebhookEventSink
@@ -41,11 +45,13 @@ from mayfly.model.instant import MINUTE, Ms
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from mayfly.ports.clock import Clock, GuardedClock
+from mayfly.ports.dead_letters import DeadLetters
 from mayfly.ports.event_log import EventLog
 from mayfly.ports.event_sink import EventSink
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
+from mayfly.ports.retention_history import RetentionHistory
 from mayfly.ports.token_store import TokenStore
 from mayfly.ports.work_queue import WorkQueue
 from support.receiver import KEY, Receiver
@@ -83,6 +89,14 @@ class Outbox:
 
     metadata: MetadataStore
     log: EventLog
+
+
+@dataclass(frozen=True)
+class Graves:
+    """The store whose steps kill, and the letters that they leave."""
+
+    metadata: MetadataStore
+    letters: DeadLetters
 
 
 @dataclass(frozen=True)
@@ -187,6 +201,45 @@ def local_events(folder: Path, clock: Clock) -> Iterator[Subject[Outbox]]:
 
 
 @contextmanager
+def memory_graves(folder: Path, clock: Clock) -> Iterator[Subject[Graves]]:
+    metadata = MemoryMetadataStore(clock)
+    yield Subject(Graves(metadata, MemoryDeadLetters(metadata)), the_same)
+
+
+@contextmanager
+def local_graves(folder: Path, clock: Clock) -> Iterator[Subject[Graves]]:
+    databases: list[Database] = []
+
+    def open_again(_: Graves | None) -> Graves:
+        for database in databases:
+            database.close()
+        databases[:] = [Database(folder / "mayfly.db")]
+        return Graves(SqliteMetadataStore(databases[0], clock), SqliteDeadLetters(databases[0], clock))
+
+    yield Subject(open_again(None), open_again)
+    databases[0].close()
+
+
+@contextmanager
+def memory_histories(folder: Path) -> Iterator[Subject[RetentionHistory]]:
+    yield Subject(MemoryRetentionHistory(), the_same)
+
+
+@contextmanager
+def local_histories(folder: Path) -> Iterator[Subject[RetentionHistory]]:
+    databases: list[Database] = []
+
+    def open_again(_: RetentionHistory | None) -> RetentionHistory:
+        for database in databases:
+            database.close()
+        databases[:] = [Database(folder / "mayfly.db")]
+        return SqliteRetentionHistory(databases[0])
+
+    yield Subject(open_again(None), open_again)
+    databases[0].close()
+
+
+@contextmanager
 def memory_sink() -> Iterator[Told]:
     sink = MemoryEventSink()
     faults = {"later": Unavailable("no"), "in a minute": Postponed("no", 60.0), "never": Refused("no")}
@@ -272,6 +325,14 @@ EVENT_LOGS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Out
     "memory": memory_events,
     "local": local_events,
 }
+DEAD_LETTERS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Graves]]]] = {
+    "memory": memory_graves,
+    "local": local_graves,
+}
+RETENTION_HISTORIES: dict[str, Callable[[Path], AbstractContextManager[Subject[RetentionHistory]]]] = {
+    "memory": memory_histories,
+    "local": local_histories,
+}
 EVENT_SINKS: dict[str, Callable[[], AbstractContextManager[Told]]] = {
     "memory": memory_sink,
     "webhook": webhook_sink,
@@ -354,6 +415,18 @@ def queue(hand_over: Subject[HandOver]) -> WorkQueue:
 @pytest.fixture(params=EVENT_LOGS)
 def outbox(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Subject[Outbox]]:
     with EVENT_LOGS[request.param](tmp_path, clock) as subject:
+        yield subject
+
+
+@pytest.fixture(params=DEAD_LETTERS)
+def graves(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Subject[Graves]]:
+    with DEAD_LETTERS[request.param](tmp_path, clock) as subject:
+        yield subject
+
+
+@pytest.fixture(params=RETENTION_HISTORIES)
+def kept_history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject[RetentionHistory]]:
+    with RETENTION_HISTORIES[request.param](tmp_path) as subject:
         yield subject
 
 

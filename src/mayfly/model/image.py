@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from mayfly.model.identity import ImageId
+from mayfly.model.instant import Ms
 from mayfly.model.lifecycle import State
-from mayfly.model.stream import Coordinates
+from mayfly.model.stream import Coordinates, Letter
 
 
 class Source(StrEnum):
@@ -79,3 +80,16 @@ class ImageRecord:
     renditions: tuple[Rendition, ...] = ()
     facts: Facts | None = None
     origin: Coordinates | None = None
+
+
+def dead_letter(record: ImageRecord, died_at: Ms) -> Letter | None:
+    """The letter of an image that ended without having been processed and waits for a person; None: it does not.
+
+    Whoever sent an image over HTTP was told, or looks, so that one that is rejected leaves none.
+    """
+    waits = record.state is State.FAILED or (record.state is State.REJECTED and record.origin is not None)
+    if not waits:
+        return None
+    key = str(record.id) if record.origin is None else str(record.origin)
+    reason = record.reason or str(record.state)
+    return Letter(key, record.origin, record.id, reason, died_at, record.id.expiry_minute)

@@ -77,3 +77,13 @@ class History:
                 break
             in_force = retention
         return in_force
+
+    def declared(self, retention: Retention, now: Ms) -> "History":
+        """With this retention in force from `now` on; the same where it is already. An instant not after the last
+        change's counts as the millisecond after it."""
+        if not self.changes:
+            return History(((now, retention),))
+        since, in_force = self.changes[-1]
+        if in_force == retention:
+            return self
+        return History((*self.changes, (Ms(max(now, since + 1)), retention)))

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 
-from mayfly.adapters.local import awaited
+from mayfly.adapters.local import awaited, letters
 from mayfly.adapters.local.database import Database
 from mayfly.adapters.local.outbox import purging_and_telling, tell, tell_purged
 from mayfly.adapters.local.rows import COLUMNS, find_record, insert_record, record_of, settled
@@ -62,6 +62,7 @@ class SqliteMetadataStore:
             except sqlite3.IntegrityError:
                 raise AlreadyExists("this image is recorded already") from None
             tell(connection, record, self._clock.now())
+            letters.end(connection, record, self._clock.now())
             if job is not None:
                 self._add_job(connection, job)
             if reservation is not None:
@@ -159,6 +160,7 @@ class SqliteMetadataStore:
                 raise LeaseLost("the lease ran out and the image is somebody else's by now")
             if not isinstance(verdict, GivenBack):
                 tell(connection, record, self._clock.now())
+                letters.end(connection, record, self._clock.now())
             return record
 
         return self._database.write(work)
@@ -176,6 +178,7 @@ class SqliteMetadataStore:
                 "UPDATE images SET state = 'received', attempts = 0, reason = NULL WHERE id = ?", (image_id.raw,)
             )
             connection.execute("DELETE FROM dead_letters WHERE image_id = ?", (image_id.raw,))
+            letters.close(connection, image_id)
             self._add_job(connection, job)
             reopened = find_record(connection, image_id)
             assert reopened is not None
@@ -205,6 +208,7 @@ class SqliteMetadataStore:
         def work(connection: sqlite3.Connection, telling: bool) -> bool:
             connection.execute("DELETE FROM jobs WHERE image_id = ?", (image_id.raw,))
             connection.execute("DELETE FROM dead_letters WHERE image_id = ?", (image_id.raw,))
+            connection.execute("DELETE FROM letters WHERE image_id = ?", (image_id.raw,))
             removed = connection.execute(
                 "DELETE FROM images WHERE id = ? RETURNING id, source", (image_id.raw,)
             ).fetchall()
@@ -216,7 +220,7 @@ class SqliteMetadataStore:
 
     def due_minutes(self, through: Minute) -> list[Minute]:
         def work(connection: sqlite3.Connection) -> list[Minute]:
-            tables = ("images", "jobs", "dead_letters", "reservations")
+            tables = ("images", "jobs", "dead_letters", "letters", "reservations")
             found: set[int] = set()
             for table in tables:
                 rows = connection.execute(
@@ -249,6 +253,7 @@ class SqliteMetadataStore:
 
         def the_rest(connection: sqlite3.Connection) -> int:
             connection.execute("DELETE FROM dead_letters WHERE minute = ?", (minute,))
+            connection.execute("DELETE FROM letters WHERE minute = ?", (minute,))
             connection.execute("DELETE FROM reservations WHERE minute = ?", (minute,))
             return connection.execute("DELETE FROM jobs WHERE minute = ?", (minute,)).rowcount
 

@@ -5,18 +5,23 @@ import sqlite3
 from dataclasses import asdict
 from typing import Any
 
+from mayfly.adapters.local.letters import place_of
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Rendition, Source
 from mayfly.model.job import Processed
 from mayfly.model.lifecycle import State
+from mayfly.model.stream import Coordinates, Partition
 from mayfly.ports.metadata_store import Failed, GivenBack, RejectedVerdict, Verdict
 
-COLUMNS = "id, state, source, media_type, size, sealed, labels, attempts, reason, renditions, facts"
+COLUMNS = (
+    "id, state, source, media_type, size, sealed, labels, attempts, reason, renditions, facts,"
+    ' topic, partition, "offset"'
+)
 
 
 def record_of(row: tuple[Any, ...]) -> ImageRecord:
     """A record from the columns named in `COLUMNS`."""
-    raw, state, source, media_type, size, sealed, labels, attempts, reason, renditions, facts = row
+    raw, state, source, media_type, size, sealed, labels, attempts, reason, renditions, facts, *place = row
     return ImageRecord(
         id=ImageId.from_bytes(raw),
         state=State(state),
@@ -29,13 +34,15 @@ def record_of(row: tuple[Any, ...]) -> ImageRecord:
         reason=reason,
         renditions=tuple(Rendition(**fields) for fields in json.loads(renditions)),
         facts=None if facts is None else json.loads(facts),
+        origin=None if place[0] is None else Coordinates(Partition(place[0], place[1]), place[2]),
     )
 
 
 def insert_record(connection: sqlite3.Connection, record: ImageRecord) -> None:
     connection.execute(
         "INSERT INTO images (id, minute, expires_at, state, source, media_type, size, sealed, labels, attempts,"
-        " reason, renditions, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ' reason, renditions, facts, topic, partition, "offset")'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             record.id.raw,
             record.id.expiry_minute,
@@ -50,6 +57,7 @@ def insert_record(connection: sqlite3.Connection, record: ImageRecord) -> None:
             record.reason,
             renditions_json(record.renditions),
             None if record.facts is None else json.dumps(record.facts),
+            *((None, None, None) if record.origin is None else place_of(record.origin)),
         ),
     )
 

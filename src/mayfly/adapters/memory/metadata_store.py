@@ -1,96 +1,21 @@
 """Records, jobs and reservations in dictionaries, under one lock: every write is one step."""
 
 import secrets
-import threading
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
-from mayfly.model.errors import AlreadyExists, Conflict, Expired, InFlight, LeaseLost, NotFound
-from mayfly.model.event import TOLD, Event, event_of
+from mayfly.adapters.memory.tables import ImageRow, ReservationRow, Tables
+from mayfly.model.errors import AlreadyExists, Conflict, InFlight, LeaseLost
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import Minute, Ms
-from mayfly.model.job import DeadLetter, Job, LeaseToken, Processed, Receipt
+from mayfly.model.job import Job, LeaseToken, Processed
 from mayfly.model.lifecycle import State
 from mayfly.model.listing import Filter, Page
 from mayfly.ports.clock import Clock
 from mayfly.ports.metadata_store import Claim, Failed, GivenBack, RecordsRemoved, RejectedVerdict, Reservation, Verdict
-
-
-@dataclass(slots=True)
-class ImageRow:
-    """A record and its lease: `token` and `lease_until` are None where nobody took one."""
-
-    record: ImageRecord
-    token: LeaseToken | None = None
-    lease_until: Ms | None = None
-
-
-@dataclass(slots=True)
-class JobRow:
-    """A job in the outbox. `receipt` is that of its latest delivery."""
-
-    job: Job
-    visible_at: Ms
-    receive_count: int = 0
-    receipt: Receipt | None = None
-
-
-@dataclass(slots=True)
-class ReservationRow:
-    """An idempotency key: held by a request until `until`, or `kept` with the image admitted under it."""
-
-    image_id: ImageId
-    until: Ms
-    kept: bool = False
-
-
-class Tables:
-    """What the metadata store and the work queue share. Touch it only while holding `changed`, which is notified
-    whenever a job may have become visible, and whenever an event was told."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.changed = threading.Condition()
-        self.images: dict[ImageId, ImageRow] = {}
-        self.order: list[ImageId] = []
-        self.jobs: dict[ImageId, JobRow] = {}
-        self.letters: dict[ImageId, DeadLetter] = {}
-        self.reservations: dict[bytes, ReservationRow] = {}
-        self.events: list[Event] = []
-        self.told = 0
-
-    def tell(self, record: ImageRecord) -> None:
-        """The record came to its state. A state that nobody is told of is passed over."""
-        if record.state in TOLD:
-            self.told += 1
-            self.events.append(event_of(self.told, record, self.clock.now()))
-            self.changed.notify_all()
-
-    def refuse_due(self, image_id: ImageId) -> None:
-        if self.clock.now() >= image_id.expires_at:
-            raise Expired(f"image {image_id} reached the end of its life")
-
-    def living(self, image_id: ImageId) -> ImageRow:
-        self.refuse_due(image_id)
-        if image_id not in self.images:
-            raise NotFound(f"no such image: {image_id}")
-        return self.images[image_id]
-
-    def hand_over(self, job: Job) -> None:
-        """A new job takes the place of whatever job or dead letter the image had: older receipts end here."""
-        self.jobs[job.image_id] = JobRow(job, self.clock.now())
-        self.letters.pop(job.image_id, None)
-        self.changed.notify_all()
-
-    def remove(self, image_id: ImageId) -> None:
-        self.jobs.pop(image_id, None)
-        self.letters.pop(image_id, None)
-        if row := self.images.pop(image_id, None):
-            del self.order[bisect_left(self.order, image_id)]
-            self.tell(replace(row.record, state=State.PURGED, reason=None, renditions=()))
 
 
 class MemoryMetadataStore:
@@ -130,6 +55,7 @@ class MemoryMetadataStore:
             self.tables.images[record.id] = ImageRow(record)
             insort(self.tables.order, record.id)
             self.tables.tell(record)
+            self.tables.end(record)
             if job is not None:
                 self.tables.hand_over(job)
 
@@ -190,6 +116,7 @@ class MemoryMetadataStore:
             row.record, row.token, row.lease_until = _settled(row.record, verdict), None, None
             if not isinstance(verdict, GivenBack):
                 self.tables.tell(row.record)
+                self.tables.end(row.record)
             return row.record
 
     def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
@@ -199,6 +126,8 @@ class MemoryMetadataStore:
                 raise Conflict(f"image {image_id} is {row.record.state}; it cannot begin anew from there")
             row.record = replace(row.record, state=State.RECEIVED, attempts=0, reason=None)
             row.token, row.lease_until = None, None
+            for dead in self.tables.of_image(image_id):
+                dead.open = False
             self.tables.tell(row.record)
             self.tables.hand_over(job)
             return row.record
@@ -228,6 +157,7 @@ class MemoryMetadataStore:
     def due_minutes(self, through: Minute) -> list[Minute]:
         with self.tables.changed:
             standing = {image_id.expiry_minute for image_id in self._standing()}
+            standing.update(row.letter.minute for row in self.tables.letters.values())
         return sorted(minute for minute in standing if minute <= through)
 
     def records(self, minute: Minute) -> list[ImageRecord]:
@@ -246,6 +176,7 @@ class MemoryMetadataStore:
             )
             for image_id in dying:
                 tables.remove(image_id)
+            tables.purge_letters(minute)
             tables.reservations = {k: row for k, row in tables.reservations.items() if row.image_id not in dying}
             return removed
 
@@ -277,7 +208,7 @@ class MemoryMetadataStore:
     def _standing(self) -> set[ImageId]:
         tables = self.tables
         reserved = {row.image_id for row in tables.reservations.values()}
-        return reserved.union(tables.images, tables.jobs, tables.letters)
+        return reserved.union(tables.images, tables.jobs, tables.buried)
 
 
 def _settled(record: ImageRecord, verdict: Verdict) -> ImageRecord:

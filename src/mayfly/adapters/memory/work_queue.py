@@ -4,7 +4,8 @@ import heapq
 import secrets
 import time
 
-from mayfly.adapters.memory.metadata_store import JobRow, MemoryMetadataStore
+from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
+from mayfly.adapters.memory.tables import JobRow
 from mayfly.model.errors import LeaseLost
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Ms
@@ -42,12 +43,12 @@ class MemoryWorkQueue:
         with self._tables.changed:
             job = self._in_hand(receipt).job
             del self._tables.jobs[job.image_id]
-            self._tables.letters[job.image_id] = DeadLetter(job, reason, attempts, self._tables.clock.now())
+            self._tables.buried[job.image_id] = DeadLetter(job, reason, attempts, self._tables.clock.now())
 
     def dead_letters(self, limit: int, after: ImageId | None = None) -> list[DeadLetter]:
         with self._tables.changed:
-            ids = [image_id for image_id in self._tables.letters if after is None or image_id > after]
-            return [self._tables.letters[image_id] for image_id in heapq.nsmallest(limit, ids)]
+            ids = [image_id for image_id in self._tables.buried if after is None or image_id > after]
+            return [self._tables.buried[image_id] for image_id in heapq.nsmallest(limit, ids)]
 
     def depth(self) -> int:
         with self._tables.changed:
@@ -58,7 +59,7 @@ class MemoryWorkQueue:
             now, jobs = self._tables.clock.now(), self._tables.jobs
             waiting = sum(1 for row in jobs.values() if row.visible_at <= now)
             oldest = min((image_id.birth for image_id in jobs), default=None)
-            return Backlog(waiting, len(jobs) - waiting, len(self._tables.letters), oldest)
+            return Backlog(waiting, len(jobs) - waiting, len(self._tables.buried), oldest)
 
     def _deliver(self, limit: int, visibility_ms: int) -> list[Delivery]:
         now = self._tables.clock.now()
