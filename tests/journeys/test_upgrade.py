@@ -62,7 +62,7 @@ def rows(server: Server) -> dict[str, int]:
     with sqlite3.connect(server.data / "mayfly.db") as connection:
         return {
             table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
-            for table in ("images", "jobs", "dead_letters", "reservations")
+            for table in ("images", "jobs", "dead_letters", "letters", "reservations")
         }
 
 
@@ -106,7 +106,7 @@ def test_every_image_of_an_older_mayfly_is_read_as_it_was_and_then_dies(opened: 
     for identity in everything:
         assert server.get(f"/v1/images/{identity}").status_code == 410
     server.stop()
-    assert rows(server) == dict.fromkeys(("images", "jobs", "dead_letters", "reservations"), 0)
+    assert rows(server) == dict.fromkeys(("images", "jobs", "dead_letters", "letters", "reservations"), 0)
     with sqlite3.connect(server.data / "mayfly.db") as connection:
         assert formats.format_of(connection) == formats.newest()
 

@@ -16,9 +16,9 @@ import httpx
 
 from support.server import PATIENCE_SECONDS, Server, until
 
-TABLES = ("images", "jobs", "dead_letters", "reservations")
+TABLES = ("images", "jobs", "dead_letters", "letters", "reservations")
 NO_ROWS = dict.fromkeys(TABLES, 0)
-_KEPT_TABLES = {"properties", "events", "sinks", "sqlite_sequence", "tokens"}
+_KEPT_TABLES = {"properties", "events", "retention_history", "sinks", "sqlite_sequence", "tokens"}
 """Those that may hold rows when every image is gone. A refusal leaves no event: the log's contract shows it."""
 
 

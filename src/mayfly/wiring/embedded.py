@@ -15,6 +15,7 @@ from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
 from mayfly.adapters.local.metadata_store import SqliteMetadataStore
 from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.retention_history import SqliteRetentionHistory
 from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
 from mayfly.adapters.memory.under_way import MemoryUnderWay
@@ -29,8 +30,10 @@ from mayfly.intake.intake import Intake
 from mayfly.intake.receive import IntakeLimits, UploadDoor
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
+from mayfly.model.image import Source
 from mayfly.model.instant import SECOND
 from mayfly.model.journal import Journal
+from mayfly.model.retention import Retention
 from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock
 from mayfly.ports.event_log import EventLog
@@ -45,6 +48,7 @@ from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores
 from mayfly.queries.find import Find
 from mayfly.queries.open import Open
+from mayfly.retention.declare import Retentions
 from mayfly.retention.erase import Erasure
 from mayfly.retention.reconcile import Reconcile
 from mayfly.retention.sweep import Sweep
@@ -93,18 +97,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         reconcile = Reconcile(objects, metadata, keys, under_way.ids, told)
         readiness = Readiness()
         stores = Stores(vault, objects, metadata, queue, keys, clock)
-        limits = _worker_limits(settings)
-        longest = longest_run(settings.renditions, settings.worker_seconds)
-        lease_ms = round((longest + _LEASE_MARGIN_SECONDS) * SECOND)
-        open_own_steps = partial(OwnSteps, (folder.path.resolve(), settings.keys_folder.resolve()))
-        open_own_steps().check(leg.own for recipe in settings.renditions for leg in recipe.legs)
-
-        def make_sandbox() -> Sandbox:
-            return Sandbox(limits, settings.renditions, journal=told)
-
-        def make_processing(sandbox: Sandbox, own_steps: OwnSteps, stopping: Event) -> Processing:
-            return Processing(stores, sandbox, own_steps, settings.attempts, lease_ms, told, stopping)
-
+        Retentions(SqliteRetentionHistory(database), _retentions(settings), clock, told).declare()
         streams = EventStreams(events, told)
         metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
         metrics.read(*_of_events(settings, events, streams))
@@ -126,7 +119,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
             relay=Relay(_outlets(settings, secrets, folder.origin), events, clock, told),
-            workers=WorkerPool(settings.workers, make_sandbox, open_own_steps, make_processing, told),
+            workers=_workers(settings, folder, stores, told),
             metadata=metadata,
             metrics=metrics,
             journal=told,
@@ -169,6 +162,22 @@ def _opened(settings: Settings) -> Iterator[tuple[DataFolder, SystemClock, SlotK
         yield folder, clock, keys, database, objects
 
 
+def _workers(settings: Settings, folder: DataFolder, stores: Stores, told: Journal) -> WorkerPool:
+    limits = _worker_limits(settings)
+    longest = longest_run(settings.renditions, settings.worker_seconds)
+    lease_ms = round((longest + _LEASE_MARGIN_SECONDS) * SECOND)
+    open_own_steps = partial(OwnSteps, (folder.path.resolve(), settings.keys_folder.resolve()))
+    open_own_steps().check(leg.own for recipe in settings.renditions for leg in recipe.legs)
+
+    def make_sandbox() -> Sandbox:
+        return Sandbox(limits, settings.renditions, journal=told)
+
+    def make_processing(sandbox: Sandbox, own_steps: OwnSteps, stopping: Event) -> Processing:
+        return Processing(stores, sandbox, own_steps, settings.attempts, lease_ms, told, stopping)
+
+    return WorkerPool(settings.workers, make_sandbox, open_own_steps, make_processing, told)
+
+
 def _of_events(settings: Settings, log: EventLog, streams: EventStreams) -> tuple[Read, ...]:
     sinks = [webhook.name for webhook in settings.webhooks]
     return partial(readings.of_streams, lambda: streams.count), partial(readings.of_sinks, sinks, log)
@@ -183,6 +192,10 @@ def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> l
         )
         for webhook in settings.webhooks
     ]
+
+
+def _retentions(settings: Settings) -> Mapping[Source, Retention]:
+    return {Source.HTTP: settings.retention, Source.KAFKA: settings.kafka_retention or settings.retention}
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:

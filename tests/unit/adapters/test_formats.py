@@ -1,4 +1,4 @@
-"""Databases of older formats are brought to the newest one; newer ones are refused."""
+"""What a migration makes of older rows."""
 
 import sqlite3
 from pathlib import Path
@@ -7,53 +7,36 @@ import pytest
 
 from mayfly.adapters.local import formats
 from mayfly.adapters.local.database import Database
-from mayfly.model.errors import Misconfigured
+from mayfly.adapters.local.dead_letters import SqliteDeadLetters
+from mayfly.adapters.memory.clock import ManualClock
+from mayfly.model.identity import ImageId
+from mayfly.model.instant import MINUTE, Ms
+from mayfly.model.retention import Retention
+from mayfly.model.stream import Letter
+from mayfly.ports.dead_letters import LettersWanted
 
-SCRIPTS = {
-    1: "CREATE TABLE one (a INTEGER);",
-    2: "ALTER TABLE one ADD COLUMN b INTEGER DEFAULT 7;",
-    3: "CREATE TABLE three (c INTEGER);",
-}
-
-
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sqlite3.Connection:
-    """A database of format 1 with a row in it."""
-    connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
-    monkeypatch.setattr(formats, "_scripts", lambda: {1: SCRIPTS[1]})
-    assert formats.migrate(connection)
-    connection.execute("INSERT INTO one VALUES (5)")
-    return connection
+BIRTH = Ms(29_833_334 * MINUTE)
 
 
-def test_each_format_is_made_out_of_the_one_before(
-    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(formats, "_scripts", lambda: SCRIPTS)
-    assert formats.migrate(database)
-    assert formats.format_of(database) == 3
-    assert database.execute("SELECT a, b FROM one").fetchall() == [(5, 7)]
-    assert not formats.migrate(database)
-
-
-def test_a_migration_that_fails_changes_nothing(database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_scripts", lambda: {**SCRIPTS, 4: "CREATE TABLE one (again INTEGER);"})
-    with pytest.raises(sqlite3.OperationalError):
-        formats.migrate(database)
-    database.execute("ROLLBACK")
-    assert formats.format_of(database) == 1
-    assert [row[0] for row in database.execute("SELECT name FROM sqlite_master")] == ["one"]
-
-
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mayfly.db"
-    Database(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {formats.newest() + 1}")
+def test_an_image_that_failed_under_format_3_has_its_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = formats._scripts()
+    image_id = ImageId.compose(BIRTH, Retention(60), 0xABC)
+    with sqlite3.connect(tmp_path / "mayfly.db", isolation_level=None) as connection:
+        monkeypatch.setattr(formats, "_scripts", lambda: {number: scripts[number] for number in (1, 2, 3)})
+        formats.migrate(connection)
+        connection.execute(
+            "INSERT INTO images (id, minute, expires_at, state, source, media_type, size, sealed, labels, attempts,"
+            " reason, renditions) VALUES (?, ?, ?, 'failed', 'http', 'image/png', 3, '', '{}', 5, 'worker-died', '[]')",
+            (image_id.raw, image_id.expiry_minute, image_id.expires_at),
+        )
+        connection.execute(
+            "INSERT INTO dead_letters (image_id, minute, reason, attempts, died_at) VALUES (?, ?, 'worker-died', 5, ?)",
+            (image_id.raw, image_id.expiry_minute, BIRTH + 9),
+        )
     connection.close()
-    with pytest.raises(Misconfigured, match="upgrade Mayfly"):
-        Database(path)
-
-
-def test_every_format_has_its_script() -> None:
-    assert sorted(formats._scripts()) == list(range(1, formats.newest() + 1))
+    monkeypatch.setattr(formats, "_scripts", lambda: scripts)
+    database = Database(tmp_path / "mayfly.db")
+    letters = SqliteDeadLetters(database, ManualClock(BIRTH)).letters(LettersWanted())
+    database.close()
+    minute = image_id.expiry_minute
+    assert letters == [Letter(str(image_id), None, image_id, "worker-died", Ms(BIRTH + 9), minute)]
