@@ -1,4 +1,5 @@
-"""Direct uploads, driven as boto3's documentation drives a presigned POST: the fields as data, the file last.
+"""Direct uploads, driven as boto3's documentation drives a presigned POST, once with the very program that it drives it
+with: the fields as data, the file last.
 
 What S3 refuses is refused with the same class of status, and nothing of it is left.
 """
@@ -14,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
+import requests
 
 from support.door import RawConnection, Traces, assert_problem, nothing_left, rows, stored_bytes
 from support.pictures import gif
@@ -89,6 +92,57 @@ def test_a_file_that_comes_by_a_form_is_an_image_like_any_other(door: Server, ph
     assert door.get(f"/v1/images/{form['id']}/original").content == photo
     assert door.get(image["renditions"][0]["href"]).status_code == 200
     assert b"me.jpg" not in stored_bytes(door)
+
+
+def test_boto3_s_recipe_for_a_presigned_post_uploads_a_file(
+    door: Server, photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its guide has it, section "Generating a presigned URL to upload a file"."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.chdir(tmp_path)
+    object_name = "me.jpg"
+    Path(object_name).write_bytes(photo)
+    response = issue(door)
+    with open(object_name, "rb") as f:
+        files = {"file": (object_name, f)}
+        http_response = requests.post(response["url"], data=response["fields"], files=files)
+    assert (http_response.status_code, http_response.content) == (204, b"")
+    assert door.until_state(response["id"], "processed")["file_name"] == object_name
+    assert door.get(f"/v1/images/{response['id']}/original").content == photo
+
+
+def shape(form: dict[str, Any]) -> dict[str, str]:
+    """The form's fields, in their order, with what differs from one form to the next made the same."""
+    same = {r"^[^/]+/\d{8}/": "WHO/DAY/", r"^\d{8}T\d{6}Z$": "MOMENT", r"^[0-9a-f]{64}$": "SIGNATURE"}
+    fields = {name: value for name, value in form["fields"].items() if name != "policy"}
+    for pattern, word in same.items():
+        fields = {name: re.sub(pattern, word, value) for name, value in fields.items()}
+    return fields
+
+
+def test_a_form_is_what_boto3_makes_for_s3_but_for_the_bucket(door: Server) -> None:
+    ours = issue(door, bytes=7)
+    client = boto3.client("s3", region_name="mayfly", aws_access_key_id="AKIA", aws_secret_access_key="secret")
+    theirs = client.generate_presigned_post(
+        "a-bucket",
+        ours["fields"]["key"],
+        Fields={"Content-Type": "image/jpeg"},
+        Conditions=[{"Content-Type": "image/jpeg"}, ["content-length-range", 7, 7]],
+        ExpiresIn=900,
+    )
+    assert {"url", "fields"} == theirs.keys() == ours.keys() - {"id", "form_expires_at"}
+    assert list(ours["fields"]) == list(theirs["fields"])
+    assert list(shape(ours).items()) == list(shape(theirs).items())
+    policy, other = (json.loads(base64.b64decode(form["fields"]["policy"])) for form in (ours, theirs))
+    assert policy.keys() == other.keys()
+    assert len(policy["expiration"]) == len(other["expiration"]) == len("2026-11-23T09:34:01Z")
+    # One to one, in any order: each states a field as its form has it, or the range.
+    for form, conditions in ((ours, policy["conditions"]), (theirs, other["conditions"])):
+        stated = {name: value for each in conditions if isinstance(each, dict) for name, value in each.items()}
+        assert stated.pop("bucket", None) == (None if form is ours else "a-bucket")
+        assert stated == {name: form["fields"][name] for name in shape(form) if name != "x-amz-signature"}
+        assert [each for each in conditions if isinstance(each, list)] == [["content-length-range", 7, 7]]
+    assert door.request("DELETE", f"/v1/images/{ours['id']}").status_code == 204
 
 
 @pytest.mark.parametrize(
