@@ -15,6 +15,7 @@ LONGEST_MODULE = 300
 LONGEST_FUNCTION = 60
 
 FACTORIES = {
+    "claim_source": "CLAIM_SOURCES",
     "clock": "CLOCKS",
     "dead_letters": "DEAD_LETTERS",
     "event_log": "EVENT_LOGS",

@@ -5,9 +5,10 @@ again on the same files (an adapter without files gives the same object).
 """
 
 import itertools
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
+from mayfly.adapters.local.claim_source import LocalClaimSource
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.database import Database
 from mayfly.adapters.local.dead_letters import SqliteDeadLetters
@@ -27,6 +29,7 @@ from mayfly.adapters.local.object_store import LocalObjectStore
 from mayfly.adapters.local.retention_history import SqliteRetentionHistory
 from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
+from mayfly.adapters.memory.claim_source import MemoryClaimSource
 from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.dead_letters import MemoryDeadLetters
 from mayfly.adapters.memory.event_log import MemoryEventLog
@@ -38,12 +41,14 @@ from mayfly.adapters.memory.retention_history import MemoryRetentionHistory
 from mayfly.adapters.memory.token_store import MemoryTokenStore
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
 from mayfly.adapters.webhook.event_sink import WebhookEventSink
+from mayfly.model.claim import ClaimPrefix
 from mayfly.model.errors import MayflyError, Postponed, Refused, Unavailable
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import MINUTE, Ms
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
+from mayfly.ports.claim_source import ClaimSource
 from mayfly.ports.clock import Clock, GuardedClock
 from mayfly.ports.dead_letters import DeadLetters
 from mayfly.ports.event_log import EventLog
@@ -107,6 +112,22 @@ class Told:
     sink: EventSink
     taken: Callable[[], list[str]]
     answer: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A source that allows the folders `in`, and `in/theirs` as external; and what producers do beneath `root`: `put`
+    a new file (None: something that is no plain file), `write` into one. `away` takes `in` away, and brings it back."""
+
+    source: ClaimSource
+    root: Path
+    put: Callable[[str, bytes | None], None]
+    write: Callable[[str, bytes], None]
+    stands: Callable[[str], bool]
+    away: Callable[[bool], None]
+
+    def uri(self, path: str) -> str:
+        return (self.root / path).as_uri()
 
 
 @dataclass(frozen=True)
@@ -265,6 +286,54 @@ def webhook_sink() -> Iterator[Told]:
 
 
 @contextmanager
+def memory_claims(folder: Path, prefixes: Sequence[ClaimPrefix]) -> Iterator[Claims]:
+    source = MemoryClaimSource(prefixes)
+
+    def away(gone: bool) -> None:
+        source.fault = Unavailable("not now") if gone else None
+
+    yield Claims(
+        source,
+        folder,
+        lambda path, body: source.put(str(folder / path), body),
+        lambda path, body: source.write(str(folder / path), body),
+        lambda path: str(folder / path) in source.files,
+        away,
+    )
+
+
+@contextmanager
+def local_claims(folder: Path, prefixes: Sequence[ClaimPrefix]) -> Iterator[Claims]:
+    (folder / "in").mkdir()
+
+    def put(path: str, body: bytes | None) -> None:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if body is None:
+            os.mkfifo(target)
+            return
+        part = folder / "part"
+        part.write_bytes(body)
+        part.replace(target)
+
+    def write(path: str, body: bytes) -> None:
+        (folder / path).write_bytes(body)
+
+    def away(gone: bool) -> None:
+        here, elsewhere = folder / "in", folder / "elsewhere"
+        (here if gone else elsewhere).rename(elsewhere if gone else here)
+
+    yield Claims(
+        LocalClaimSource(prefixes),
+        folder,
+        put,
+        write,
+        lambda path: (folder / path).exists(),
+        away,
+    )
+
+
+@contextmanager
 def local_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
     stores: list[SlotKeyStore] = []
 
@@ -340,6 +409,10 @@ EVENT_SINKS: dict[str, Callable[[], AbstractContextManager[Told]]] = {
 KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
     "memory": memory_keys,
     "local": local_keys,
+}
+CLAIM_SOURCES: dict[str, Callable[[Path, Sequence[ClaimPrefix]], AbstractContextManager[Claims]]] = {
+    "memory": memory_claims,
+    "local": local_claims,
 }
 TOKEN_STORES: dict[str, Callable[[Path], AbstractContextManager[Subject[TokenStore]]]] = {
     "memory": memory_tokens,
@@ -471,6 +544,19 @@ def kept_tokens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subj
 @pytest.fixture
 def tokens(kept_tokens: Subject[TokenStore]) -> TokenStore:
     return kept_tokens.opened
+
+
+@pytest.fixture(params=CLAIM_SOURCES)
+def claims(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claims]:
+    allowed = (ClaimPrefix(tmp_path / "in"), ClaimPrefix(tmp_path / "in" / "theirs", external=True))
+    with CLAIM_SOURCES[request.param](tmp_path, allowed) as opened:
+        yield opened
+
+
+@pytest.fixture
+def no_claims(claims: Claims) -> ClaimSource:
+    """The same kind of source, to which nothing is allowed."""
+    return type(claims.source)([])  # type: ignore[call-arg]
 
 
 @pytest.fixture(params=CLOCKS)

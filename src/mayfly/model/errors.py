@@ -11,7 +11,11 @@
     │   ├── BodyCut             the connection ended before the body did
     │   ├── FormTooSmall        fewer bytes than the upload form asks for
     │   ├── FormTooLarge        more bytes than the upload form allows
-    │   └── IdempotencyReused   the same Idempotency-Key with other bytes
+    │   ├── IdempotencyReused   the same Idempotency-Key with other bytes
+    │   └── ClaimFault          a claim check that cannot be honoured
+    │       ├── ClaimRefused    it points where none may, or at what is no plain file
+    │       ├── ClaimMissing    nothing stands there
+    │       └── ClaimMismatch   what stands there are other bytes than it says
     ├── Unauthenticated         no token, or none that is live, where one is needed
     ├── Denied                  the caller may not do this, or asks from a place we do not trust
     │   └── FormRefused         an upload form that is not as it was issued
@@ -90,6 +94,22 @@ class FormTooLarge(Refused):
 
 class IdempotencyReused(Refused):
     """The same Idempotency-Key came with other bytes."""
+
+
+class ClaimFault(Refused):
+    """A claim check that cannot be honoured."""
+
+
+class ClaimRefused(ClaimFault):
+    """The claim check is malformed, points outside what is allowed, or at what is no plain file."""
+
+
+class ClaimMissing(ClaimFault):
+    """Nothing stands where the claim check points."""
+
+
+class ClaimMismatch(ClaimFault):
+    """What the claim check points at has another size, or other bytes, than it says."""
 
 
 class Unauthenticated(MayflyError):

@@ -10,7 +10,6 @@ from threading import Event
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.data_folder import DataFolder
 from mayfly.adapters.local.database import Database
-from mayfly.adapters.local.dead_letters import SqliteDeadLetters
 from mayfly.adapters.local.durable import opening
 from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
@@ -48,7 +47,6 @@ from mayfly.processing.reprocess import Reprocess
 from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores
 from mayfly.queries.find import Find
-from mayfly.queries.letters import Letters
 from mayfly.queries.open import Open
 from mayfly.retention.declare import Retentions
 from mayfly.retention.erase import Erasure
@@ -111,7 +109,6 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),
                 reprocess=Reprocess(metadata, queue, keys, settings.renditions, told),
-                letters=Letters(SqliteDeadLetters(database, clock), keys),
                 sweep=sweep,
                 reconcile=reconcile,
                 clock=clock,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from mayfly.entrypoints.http.disposition import as_latin1, as_text, file_name_of
+from mayfly.intake.file_name import as_latin1, as_text, file_name_of
 from mayfly.model.errors import BodyCut, InvalidRequest
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from mayfly.entrypoints.http.disposition import file_name_of
 from mayfly.entrypoints.http.errors import problem_of
 from mayfly.entrypoints.http.multipart import (
     MAX_OVERHEAD_BYTES,
@@ -20,6 +19,7 @@ from mayfly.entrypoints.http.multipart import (
     UploadForm,
     is_form,
 )
+from mayfly.intake.file_name import file_name_of
 from mayfly.intake.receive import Received, Receiving, Submission, UploadDoor
 from mayfly.model.errors import BodyCut, EmptyBody, InvalidRequest, MayflyError, TooLarge
 from mayfly.model.image import Source

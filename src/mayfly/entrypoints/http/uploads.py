@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from mayfly.entrypoints.http.access import authorize
-from mayfly.entrypoints.http.disposition import safe_name
 from mayfly.entrypoints.http.errors import PRIVATE, problem_of
 from mayfly.entrypoints.http.json_bodies import json_body
 from mayfly.entrypoints.http.multipart import MAX_OVERHEAD_BYTES, Event, Field, FileData, FileStart, UploadForm
@@ -16,6 +15,7 @@ from mayfly.entrypoints.http.shapes import FormIn, FormOut
 from mayfly.entrypoints.http.stages import Stages, stages_of
 from mayfly.entrypoints.http.upload import body_of
 from mayfly.intake.admit import Arrival, Forms, Wanted
+from mayfly.intake.file_name import safe_name
 from mayfly.model.errors import FormTooLarge, InvalidRequest, MayflyError
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import rfc3339

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.entrypoints.http.disposition import file_name_of
+from mayfly.intake.file_name import file_name_of
 
 
 @pytest.mark.parametrize(
