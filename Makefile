@@ -7,7 +7,11 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # Stamps: what they stand for is installed and no newer lock asks for more. They make the second start quick.
 CAN_RUN := .venv/.can-run
+CAN_STREAM := .venv/.can-stream
 CAN_WORK := .venv/.can-work
+
+# Whether `make run` is to take in images from Kafka, which asks for a client library more.
+WANTS_KAFKA := $(findstring kafka,$(ARGS))$(MAYFLY_KAFKA)$(shell grep -s '^kafka' mayfly.toml)
 
 # Any uv may install, since hashes decide what is accepted; only this version writes or compares locks.
 LOCK_UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -33,11 +37,11 @@ FIND_PYTHON := for name in python3.13 python3.12 python3.11 python3 python; do \
 help: ## list these targets
 	@echo "Usage: make TARGET"
 	@echo
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(CAN_WORK) ## make .venv with Mayfly and everything to work on it
 
-run: $(CAN_RUN) ## start Mayfly on this machine (ARGS="--port 9000" passes options on)
+run: $(CAN_RUN) $(if $(WANTS_KAFKA),$(CAN_STREAM)) ## start Mayfly on this machine (ARGS="--port 9000" passes options on; --kafka brings its client)
 	@exec $(BIN)/mayfly up $(ARGS)
 
 demo: $(CAN_RUN) ## watch images live seven days in a minute (PHOTOS=folder takes your own)
@@ -63,8 +67,9 @@ check: $(CAN_WORK) $(LOCK_UV) ## lint, format, types, import law, locks, notices
 	$(BIN)/python scripts/words.py
 
 lock: $(LOCK_UV) ## write the locked requirements anew (UPGRADE=1 takes newer versions)
-	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements-dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements-dev.txt --output-file requirements.txt
+	$(COMPILE) pyproject.toml --extra kafka --constraints requirements-dev.txt --output-file requirements-kafka.txt
 	$(COMPILE) --group build --constraints requirements-dev.txt --output-file requirements-build.txt
 	$(COMPILE) --group lock --output-file requirements-uv.txt
 	@$(MAKE) --no-print-directory $(CAN_WORK)
@@ -94,6 +99,11 @@ $(CAN_RUN): pyproject.toml requirements-build.txt requirements.txt | $(UV) $(BIN
 	@$(INSTALL) $(LOCKED) -r requirements.txt
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q src
+	@touch $@
+
+$(CAN_STREAM): $(CAN_RUN) requirements-kafka.txt
+	@echo "Installing the Kafka client"
+	@$(INSTALL) $(LOCKED) -r requirements-kafka.txt
 	@touch $@
 
 $(CAN_WORK): $(CAN_RUN) requirements-dev.txt

@@ -16,8 +16,9 @@ SOURCE_ONLY = "pyvips"
 """Published as source alone. It is pure Python, so it installs anywhere; libvips comes as a wheel, pyvips-binary."""
 
 LOCKS = {
-    "requirements-dev.txt": ["pyproject.toml", "--group", "dev"],
+    "requirements-dev.txt": ["pyproject.toml", "--all-extras", "--group", "dev"],
     "requirements.txt": ["pyproject.toml", "--constraints", "requirements-dev.txt"],
+    "requirements-kafka.txt": ["pyproject.toml", "--extra", "kafka", "--constraints", "requirements-dev.txt"],
     "requirements-build.txt": ["--group", "build", "--constraints", "requirements-dev.txt"],
     "requirements-uv.txt": ["--group", "lock"],
 }

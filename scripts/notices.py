@@ -1,4 +1,4 @@
-"""Write THIRD_PARTY_NOTICES.md from requirements.txt and the installed packages' own metadata.
+"""Write THIRD_PARTY_NOTICES.md from requirements*.txt and the installed packages' own metadata.
 
 Usage: python scripts/notices.py [--check]    (--check: compare, write nothing, exit 1 where it is out of date)
 """
@@ -11,6 +11,7 @@ from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICES = ROOT / "THIRD_PARTY_NOTICES.md"
+LOCKS = ("requirements.txt", "requirements-kafka.txt")
 ELSEWHERE = "sys_platform == 'win32'"
 """The marker of what is locked for Windows only, where Mayfly does not run: not installed, so not described."""
 
@@ -56,6 +57,16 @@ Its wheels hold two shared libraries and no encoder: no code under the GPL is in
 | libheif | LGPL-3.0 |
 | libde265 | LGPL-3.0 |
 
+## Libraries inside confluent-kafka
+
+Asked for by the extra `kafka` alone. Its wheels hold librdkafka, built with what is below.
+
+| library | licence |
+|---|---|
+| librdkafka, zstd, lz4 | BSD-2-Clause or BSD-3-Clause |
+| OpenSSL | Apache-2.0 |
+| curl, zlib | their own permissive licences |
+
 ## Libraries inside cryptography, httptools, pydantic-core and uvloop
 
 cryptography holds OpenSSL (Apache-2.0), httptools llhttp (MIT), uvloop libuv (MIT); cryptography and pydantic-core
@@ -69,8 +80,8 @@ libwebp, OpenJPEG, Little CMS, FreeType, HarfBuzz and libavif, all under permiss
 
 
 def packages() -> list[str]:
-    """The names in the lock, once each."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    """The names in the locks, those of every extra included, once each."""
+    lines = [line for lock in LOCKS for line in (ROOT / lock).read_text().splitlines()]
     return sorted({line.split("==")[0] for line in lines if line[:1].isalnum() and ELSEWHERE not in line})
 
 

@@ -1,0 +1,201 @@
+"""What tests do with topics of a broker: make them, write to them, read them, look at a group's offsets."""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from support.server import until
+
+LARGEST = 11_534_336
+"""Bytes a topic made here takes: 10 MiB, and what a record adds to them."""
+CALL_SECONDS = 30.0
+PASSING = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE}
+
+SILENT = logging.getLogger("support.topics")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+"""librdkafka tells of every lost connection on standard error, and tests lose many on purpose."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A record to write, or one that was read. `timestamp` is ms since 1970; at writing, 0 is now."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    partition: int = -1
+    offset: int = -1
+    timestamp: int = 0
+
+
+class Topics:
+    """A running broker, wherever it runs."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+    def client(self, **settings: Any) -> dict[str, Any]:
+        """The settings of a client of it."""
+        return {"bootstrap.servers": self.bootstrap, "logger": SILENT, "allow.auto.create.topics": False, **settings}
+
+    def admin(self) -> AdminClient:
+        """Keep it in a variable while its calls run: they end with it."""
+        settings: dict[str, Any] = {"bootstrap.servers": self.bootstrap, "logger": SILENT}
+        return AdminClient(settings)
+
+    def serves(self) -> bool:
+        """Whether it lists itself: one that is fenced still, after a start, is not listed."""
+        admin = self.admin()
+        try:
+            return bool(admin.list_topics(timeout=2).brokers)
+        except KafkaException:
+            return False
+
+    def create_topic(self, name: str | None = None, partitions: int = 1, **config: str) -> str:
+        """Make it, of one replica (`retention_ms="5000"` sets retention.ms), and wait until it can be used. Without a
+        name it gets one that no other test has."""
+        name = name or f"t-{uuid.uuid4().hex[:12]}"
+        settings = {"max.message.bytes": str(LARGEST)} | {key.replace("_", "."): value for key, value in config.items()}
+        admin = self.admin()
+        admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(CALL_SECONDS)
+        until(lambda: len(admin.list_topics(name, timeout=5).topics[name].partitions) == partitions, f"topic {name}")
+        return name
+
+    def delete_topic(self, name: str) -> None:
+        admin = self.admin()
+        admin.delete_topics([name])[name].result(CALL_SECONDS)
+
+    def describe(self, topic: str) -> dict[str, str]:
+        """The topic's settings, those of the broker included."""
+        admin = self.admin()
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        found = admin.describe_configs([resource])[resource].result(CALL_SECONDS)
+        return {name: str(entry.value) for name, entry in found.items()}
+
+    def producer(self, **settings: Any) -> Producer:
+        """One that writes up to 10 MiB at once, durably, each message once."""
+        return Producer(self.client(**{"message.max.bytes": LARGEST, **settings}))
+
+    def produce(self, topic: str, *messages: Message | bytes) -> list[Message]:
+        """Write all, and wait until they are durable; as they stand in the topic, in this order.
+
+        Raises:
+            KafkaException: the broker refused one.
+        """
+        producer, told = self.producer(), {}
+        given = [message if isinstance(message, Message) else Message(message) for message in messages]
+        for number, message in enumerate(given):
+
+            def note(fault: Any, record: Any, number: int = number) -> None:
+                told[number] = (fault, record)
+
+            producer.produce(
+                topic,
+                value=message.value,
+                key=message.key,
+                headers=list(message.headers),
+                partition=message.partition,
+                timestamp=message.timestamp,
+                on_delivery=note,
+            )
+            producer.poll(0)
+        assert producer.flush(CALL_SECONDS) == 0, "not everything was written in time"
+        for fault, _ in told.values():
+            if fault is not None:
+                raise KafkaException(fault)
+        # What is told of a delivery leaves the headers out.
+        return [replace(as_message(told[number][1]), headers=m.headers) for number, m in enumerate(given)]
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """By partition, the first offset there is and the next one to come."""
+        admin = self.admin()
+        partitions = [
+            TopicPartition(topic, n) for n in admin.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+        ]
+        ends: list[dict[int, int]] = []
+        for end in (OffsetSpec.earliest(), OffsetSpec.latest()):
+            asked = admin.list_offsets(dict.fromkeys(partitions, end))
+            ends.append({place.partition: answer.result(CALL_SECONDS).offset for place, answer in asked.items()})
+        return {n: (low, ends[1][n]) for n, low in ends[0].items()}
+
+    def records(self, topic: str) -> list[Message]:
+        """All that is in the topic now, by partition and offset, read without a group."""
+        bounds = {n: (low, high) for n, (low, high) in self.bounds(topic).items() if low < high}
+        settings = {"group.id": "looks-only", "enable.auto.commit": False, "enable.partition.eof": True}
+        consumer, found = Consumer(self.client(**settings)), []
+        try:
+            consumer.assign([TopicPartition(topic, n, low) for n, (low, _) in bounds.items()])
+            ended: set[int] = set()
+            while len(ended) < len(bounds):
+                record = consumer.poll(CALL_SECONDS)
+                assert record is not None, f"{topic} gives nothing more"
+                if (fault := record.error()) is None:
+                    found.append(as_message(record))
+                else:
+                    # The end of a partition; anything else is a fault.
+                    assert fault.code() == KafkaError._PARTITION_EOF, fault
+                    ended.add(int(record.partition() or 0))
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda message: (message.partition, message.offset))
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """By partition, the offset the group goes on from; a partition it never committed is left out."""
+        admin = self.admin()
+        wanted = [ConsumerGroupTopicPartitions(group)]
+        found = _coordinated(lambda: admin.list_consumer_group_offsets(wanted)[group])
+        return {p.partition: p.offset for p in found if p.topic == topic and p.offset >= 0}
+
+    def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Set the group's offsets. It may have no member meanwhile."""
+        admin = self.admin()
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        wanted = [ConsumerGroupTopicPartitions(group, places)]
+        _coordinated(lambda: admin.alter_consumer_group_offsets(wanted)[group])
+
+    def lag(self, group: str, topic: str) -> int:
+        """How many records the group has still to settle, over all partitions."""
+        committed = self.committed(group, topic)
+        return sum(high - committed.get(n, low) for n, (low, high) in self.bounds(topic).items())
+
+    def members(self, group: str) -> list[str]:
+        """The ids of the group's members."""
+        admin = self.admin()
+        return [m.member_id for m in admin.describe_consumer_groups([group])[group].result(CALL_SECONDS).members]
+
+
+def _coordinated(ask: Callable[[], Future[ConsumerGroupTopicPartitions]]) -> list[TopicPartition]:
+    """What the group's coordinator answers, once there is one: after a start it reads its log first. A fault comes for
+    the whole or for each partition."""
+
+    def answered() -> list[list[TopicPartition]]:
+        try:
+            places = list(ask().result(CALL_SECONDS).topic_partitions or ())
+            faults = [place.error for place in places if place.error is not None]
+        except KafkaException as refusal:
+            faults = [refusal.args[0]]
+        if not faults:
+            return [places]
+        if not any(fault.code() in PASSING for fault in faults):
+            raise KafkaException(faults[0])
+        return []
+
+    answer: list[list[TopicPartition]] = until(answered, "the group's coordinator")
+    return answer[0]
+
+
+def as_message(record: Any) -> Message:
+    headers = tuple((name, value) for name, value in record.headers() or ())
+    return Message(record.value(), record.key(), headers, record.partition(), record.offset(), record.timestamp()[1])
+
+
+def header(message: Message, name: str) -> bytes | None:
+    """The last header of that name, as Kafka counts them; None if there is none."""
+    return next((value for key, value in reversed(message.headers) if key == name), None)
