@@ -1,10 +1,10 @@
 """orient: stand the picture upright, as its EXIF orientation says."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 from mayfly.processing.picture import Picture, swap_if
-from mayfly.processing.steps.step import Params
+from mayfly.processing.steps.step import Bare
 
 # EXIF 2.32, section 4.6.4, tag 274: what to do to the stored pixels so that they stand upright.
 _UPRIGHT = {
@@ -19,16 +19,8 @@ _UPRIGHT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Orient:
+class Orient(Bare):
     verb: ClassVar[str] = "orient"
-
-    @classmethod
-    def parse(cls, params: Params) -> Self:
-        params.refuse_the_rest()
-        return cls()
-
-    def to_json(self) -> Any:
-        return self.verb
 
     def apply(self, picture: Picture) -> Picture:
         if picture.orientation == 1:

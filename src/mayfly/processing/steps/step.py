@@ -200,3 +200,18 @@ class Step(Protocol):
 
     def apply(self, picture: Picture) -> Picture:
         """In the worker: the picture after this step, in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What steps without parameters share: the verb says all. It may stand alone, as in `steps = ["orient"]`."""
+
+    verb: ClassVar[str]
+
+    @classmethod
+    def parse(cls, params: Params) -> Self:
+        params.refuse_the_rest()
+        return cls()
+
+    def to_json(self) -> Any:
+        return self.verb
