@@ -1,11 +1,10 @@
 """An HTTP step on this machine, and what can be wrong with one."""
 
 import contextlib
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
+
+from support.answering import Answering
 
 Behaviour = Callable[[bytes], tuple[int, bytes]]
 """From the picture that was posted to a status and a body."""
@@ -15,32 +14,15 @@ def echo(body: bytes) -> tuple[int, bytes]:
     return 200, body
 
 
-class Sidecar:
+class Sidecar(Answering):
     """Answers on a port of its own as `behave` says, with `facts`. Keeps the type and the body of what it was given."""
 
     def __init__(self, behave: Behaviour = echo, *, facts: str = "{}", port: int = 0) -> None:
         self.behave = behave
         self.facts = facts
         self.given: list[tuple[str, bytes]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
+        super().__init__(self._handler(), port)
         self.url = f"http://127.0.0.1:{self.port}/step"
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.05), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         sidecar = self

@@ -1,36 +1,24 @@
 """A site of somebody else's: a page of theirs, and a proxy in front that passes uploads by form on to Mayfly."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 
 import httpx
 
+from support.answering import Answering
 from support.server import PATIENCE_SECONDS
 
 FORM_PATH = "/v1/uploads/form"
 
 
-class Site:
+class Site(Answering):
     """Answers `page` at `/`; passes `FORM_PATH` on to `upstream`, and keeps method, path and status of that."""
 
     def __init__(self, upstream: str) -> None:
         self.page = ""
         self.passed: list[tuple[str, str, int]] = []
         self._upstream = upstream
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.05), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(self._handler())
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def pass_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         answer = httpx.request(

@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from mayfly.model.errors import AttemptFailed, Rejected, WorkerDied, WorkerOverdue
 from mayfly.model.journal import Journal, untold
 from mayfly.processing import wire
+from mayfly.processing.closing import Closing
 from mayfly.processing.limits import MIB, Limits
 from mayfly.processing.recipe import Recipe
 from mayfly.processing.reply import Complaint, Reply, Unbelievable, read_reply
@@ -49,7 +49,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Closing):
     """What became of an image. A context manager: leaving it frees the pictures' memory.
 
     Attributes:
@@ -70,16 +70,8 @@ class Outcome:
             picture.data.release()
         self._memory.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Sandbox:
+class Sandbox(Closing):
     """A worker, started when first needed and again whenever it ended. Used by one thread at a time; where the kernel
     offers it, a worker dies with the thread that started it, so that none outlives a killed parent."""
 
@@ -175,13 +167,8 @@ class Sandbox:
             self._desk.close()
             self._desk = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self._clear_desk()
 
     def _ready(self) -> "_Worker":

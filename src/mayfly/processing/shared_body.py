@@ -7,14 +7,15 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
+
+from mayfly.processing.closing import Closing
 
 _ZEROS = bytes(64 * 1024)
 _SEAL_FUTURE_WRITE = 0x0010  # fcntl(2), Linux 5.1; Python names it from 3.13 on
 
 
-class SharedBody:
+class SharedBody(Closing):
     """Shared memory of a fixed size; its maker may write it. Linux: a memfd, sealed so that nobody who holds the
     descriptor can change its size (a parent whose pages were cut off under it would die of SIGBUS). Elsewhere: POSIX
     shared memory without a name; macOS lets its size be set once only.
@@ -83,14 +84,6 @@ class SharedBody:
         self.view.release()
         with contextlib.suppress(BufferError):  # someone still holds a part of the view: it goes when they let go
             self._map.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 if sys.platform == "linux":

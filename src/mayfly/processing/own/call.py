@@ -5,10 +5,9 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from mayfly.model.errors import AttemptFailed, Misconfigured
+from mayfly.processing.closing import Closing
 from mayfly.processing.own.answer import Answer, Bounds, Raw, believed
 from mayfly.processing.own.endpoint import LARGEST_FACTS as LARGEST_FACTS_HEADER
 from mayfly.processing.own.endpoint import Endpoint
@@ -20,7 +19,7 @@ _INSTEAD = "run the code in a sidecar, and use an http step"
 _ALLOW = "on Linux, allow Mayfly user namespaces and mounts in them (docs/howto/own-steps.md)"
 
 
-class OwnSteps:
+class OwnSteps(Closing):
     """Calls steps, and keeps what makes the next call quick: connections, and processes that have the code loaded. A
     context manager. Used by one thread at a time; the processes die with the thread that first called them."""
 
@@ -71,14 +70,6 @@ class OwnSteps:
             keeper.close()
         self._endpoints.clear()
         self._keepers.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _caller(self, step: OwnStep) -> tuple[Endpoint | Keeper, int]:
         """What calls the step, and how many bytes of facts it may give."""
