@@ -7,6 +7,7 @@ its record is there, or it is an orphan.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from mayfly.model.address import Kind
@@ -39,11 +40,15 @@ class Reconcile:
         keys: KeyStore,
         in_flight: Callable[[], frozenset[ImageId]],
         journal: Journal,
+        alone: Callable[[ImageId], AbstractContextManager[bool]] = lambda _: nullcontext(True),
     ) -> None:
+        """`alone`: whether nobody brings that image in anew, nor begins to while it lasts. By default nobody does: over
+        HTTP every try has an id of its own."""
         self._objects = objects
         self._metadata = metadata
         self._keys = keys
         self._in_flight = in_flight
+        self._alone = alone
         self._journal = journal
 
     def run(self, cancelled: Callable[[], bool] = lambda: False) -> Reconciled:
@@ -76,14 +81,18 @@ class Reconcile:
             for found in listing
             if found.address.image_id not in busy and self._orphaned(found, records.get(found.address.image_id))
         ]
-        removed = 0
-        for suspect in suspects:
-            # A worker may have claimed the image since and be writing this very name anew: asked once more.
-            if self._orphaned(suspect, self._record(suspect.address.image_id)):
-                self._objects.discard(suspect)
-                self._journal("orphan_removed", image=str(suspect.address.image_id), minute=minute_label(minute))
-                removed += 1
-        return removed
+        return sum(self._removed(suspect) for suspect in suspects)
+
+    def _removed(self, suspect: StoredObject) -> bool:
+        image_id = suspect.address.image_id
+        with self._alone(image_id) as alone:
+            # A worker may have claimed the image since, or a stream's record have come again, and be writing this very
+            # name anew: asked once more.
+            if not alone or not self._orphaned(suspect, self._record(image_id)):
+                return False
+            self._objects.discard(suspect)
+        self._journal("orphan_removed", image=str(image_id), minute=minute_label(image_id.expiry_minute))
+        return True
 
     def _record(self, image_id: ImageId) -> ImageRecord | None:
         try:

@@ -10,6 +10,7 @@ from threading import Event
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.data_folder import DataFolder
 from mayfly.adapters.local.database import Database
+from mayfly.adapters.local.dead_letters import SqliteDeadLetters
 from mayfly.adapters.local.durable import opening
 from mayfly.adapters.local.event_log import SqliteEventLog
 from mayfly.adapters.local.key_store import SlotKeyStore
@@ -28,12 +29,14 @@ from mayfly.entrypoints.worker import WorkerPool
 from mayfly.intake.admit import Forms
 from mayfly.intake.intake import Intake
 from mayfly.intake.receive import IntakeLimits, UploadDoor
+from mayfly.intake.sessions import Sessions
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
 from mayfly.model.image import Source
 from mayfly.model.instant import SECOND
 from mayfly.model.journal import Journal
 from mayfly.model.retention import Retention
+from mayfly.model.terms import Terms
 from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock
 from mayfly.ports.event_log import EventLog
@@ -94,10 +97,15 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         intake = Intake(vault, objects, metadata, keys, clock, under_way, told)
         intake_limits = _intake_limits(settings)
         sweep = Sweep(objects, metadata, keys, clock, told, settings.form_lifetime)
-        reconcile = Reconcile(objects, metadata, keys, under_way.ids, told)
+        retentions = Retentions(SqliteRetentionHistory(database), _retentions(settings), clock, told)
+        retentions.declare()
+        letters = SqliteDeadLetters(database, clock)
+        sessions = Sessions(metadata, objects, keys, letters, clock, partial(_terms, settings, retentions))
+        reconcile = Reconcile(
+            objects, metadata, keys, lambda: under_way.ids() | sessions.ids(), told, alone=sessions.alone
+        )
         readiness = Readiness()
         stores = Stores(vault, objects, metadata, queue, keys, clock)
-        Retentions(SqliteRetentionHistory(database), _retentions(settings), clock, told).declare()
         streams = EventStreams(events, told)
         metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
         metrics.read(*_of_events(settings, events, streams))
@@ -105,6 +113,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
             stages=Stages(
                 uploads=UploadDoor(intake, intake_limits),
                 forms=Forms(intake, metadata, intake_limits, settings.form_lifetime, settings.max_forms),
+                sessions=sessions,
                 find=Find(metadata, keys, vault),
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),
@@ -196,6 +205,17 @@ def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> l
 
 def _retentions(settings: Settings) -> Mapping[Source, Retention]:
     return {Source.HTTP: settings.retention, Source.KAFKA: settings.kafka_retention or settings.retention}
+
+
+def _terms(settings: Settings, retentions: Retentions) -> Terms:
+    """Those of this moment, for a stream's records."""
+    return Terms(
+        source_name=settings.kafka_source_name,
+        history=retentions.of(Source.KAFKA),
+        max_bytes=settings.max_bytes,
+        max_pixels=settings.max_pixels,
+        labels=settings.labels,
+    )
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from mayfly.entrypoints.http.streams import EventStreams
 from mayfly.intake.admit import Forms
 from mayfly.intake.receive import UploadDoor
+from mayfly.intake.sessions import Sessions
 from mayfly.model.instant import Ms
 from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock, GuardedClock
@@ -42,6 +43,7 @@ class Readiness:
 class Stages:
     uploads: UploadDoor
     forms: Forms
+    sessions: Sessions
     find: Find
     open: Open
     erasure: Erasure

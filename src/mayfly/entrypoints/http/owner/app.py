@@ -8,16 +8,17 @@ from starlette.responses import Response
 
 from mayfly.entrypoints.http.errors import INTERNAL, NO_ROUTE, on_mayfly_error, problem_response, tell_internal
 from mayfly.entrypoints.http.json_bodies import NotJson, on_not_json
-from mayfly.entrypoints.http.owner import tokens
+from mayfly.entrypoints.http.owner import intake, tokens
 from mayfly.entrypoints.http.stages import Stages
 from mayfly.model.errors import MayflyError
 
-ROUTERS = (tokens.router,)
+ROUTERS = (intake.router, tokens.router)
 
 
 def create_owner_app(stages: Stages) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.stages = stages
+    app.state.pool = intake.make_pool()
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(MayflyError, on_mayfly_error)
