@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import ssl
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ import pytest
 from mayfly.entrypoints.http.protocol import MOST_CONNECTIONS
 from support.certificate import trusting, write_certificate
 from support.door import assert_problem
+from support.pages import blocks
 from support.server import MakeServer, Server, until
 from support.tokens import made_token, mayfly
 
@@ -72,6 +75,39 @@ def test_a_public_address_is_refused_until_there_is_tls_and_a_token(
     assert_problem(answer, 401, "unauthenticated", "mayfly token create")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert server.stop() == 0
+
+
+def test_a_server_started_as_the_page_says_takes_the_page_s_calls_from_elsewhere(
+    make_server: MakeServer, small: bytes, tmp_path: Path
+) -> None:
+    """The name it has on the page leads here; the folder has the files that the page names."""
+    shell = dict(blocks("sh"))
+    with_curl, with_command, start = (shell[f"docs/howto/reach-it-from-elsewhere.md:{number}"] for number in (3, 4, 5))
+    certificate, key = write_certificate(tmp_path, "photos.example.org")
+    (tmp_path / "ca.pem").write_bytes(certificate.read_bytes())
+    (tmp_path / "photo.jpg").write_bytes(small)
+    here = {"8443": "0", "fullchain.pem": str(certificate), "privkey.pem": str(key)}
+    assert start.startswith("mayfly up ")
+    options = [here.get(word, word) for word in shlex.split(start)[2:]]
+    config = 'public_names = ["photos.example.org"]\n'
+    server = make_server(options=("--workers", "1", *options), tls=trusting(certificate), config=config)
+    server.token = made_token(server, "uploader")["token"]
+    server.start(ready=False)
+    server.url = local_url(server)
+
+    name, port = "photos.example.org:8443", urlsplit(server.url).port
+    assert name in with_curl
+    assert name in with_command
+    curl = f"curl --fail-with-body -sS --cacert ca.pem --connect-to {name}:127.0.0.1:{port} "
+    command = with_command.replace(name, f"localhost:{port}").replace("mayfly ", f"{sys.executable} -m mayfly ")
+    environment = {**os.environ, "TOKEN": server.token, "NO_PROXY": "*"}
+    for script in (with_curl.replace("curl ", curl), command):
+        run = subprocess.run(
+            ["sh", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
+        )
+        assert run.returncode == 0, (run.stdout, run.stderr)
+    sent = server.get("/v1/images").json()["items"]
+    assert [image["bytes"] for image in sent] == [len(small)] * 2
 
 
 def test_over_tls_nothing_older_than_1_2_is_spoken_and_no_plain_http(make_server: MakeServer, tmp_path: Path) -> None:
