@@ -33,7 +33,7 @@ ELSEWHERE = {
     "docs/howto/reach-it-from-elsewhere.md:5": "asks for a certificate; test_reach.py starts it",
     "docs/howto/run-as-a-service.md:1": "root, in /opt; test_wheel.py installs the wheel",
     "docs/howto/run-as-a-service.md:2": "root, and systemd; test_service.py starts what the unit starts",
-    "docs/reference/cli.md:17": "the demo has tests of its own",
+    "docs/reference/cli.md:18": "the demo has tests of its own",
     "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
 }
 """Where what stands in a block is run instead, or why it cannot be."""

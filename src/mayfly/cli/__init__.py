@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mayfly import __version__
-from mayfly.cli import config, remote, token
+from mayfly.cli import config, deadletters, remote, token
 from mayfly.cli.remote import AsJson
 from mayfly.model.errors import MayflyError, Misconfigured
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(config.app)
+app.add_typer(deadletters.app)
 app.add_typer(remote.clock_app)
 app.add_typer(token.app)
 

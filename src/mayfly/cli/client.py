@@ -182,14 +182,20 @@ def _each(image_ids: Sequence[str], one: Callable[[str], None]) -> int:
 
 
 def table(items: Sequence[Image]) -> None:
-    """One line an image, columns aligned. Never cut to the terminal's width: an id has to be whole to be used."""
-    if not items:
-        return
-    rows = [("id", "state", "type", "KiB", "received", "expires")]
+    """One line an image."""
+    rows = []
     for item in items:
         state = item.state if item.reason is None else f"{item.state} ({item.reason})"
         kind, size = item.media_type.removeprefix("image/"), f"{item.bytes / 1024:.0f}"
         rows.append((item.id, state, kind, size, item.raw["received_at"], item.raw["expires_at"]))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    aligned(("id", "state", "type", "KiB", "received", "expires"), rows)
+
+
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table, or nothing where it has no row. Never cut to the terminal's width: an id has to be whole to be used."""
+    if not rows:
+        return
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

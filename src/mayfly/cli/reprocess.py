@@ -1,12 +1,10 @@
 """`mayfly reprocess`: what the recipes in force would make otherwise is made anew, a piece at a time."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-from mayfly.cli.client import errors, out
+from mayfly.cli.client import out
+from mayfly.cli.progress import counting
 from mayfly.client import Client
 
 _COUNTED = ("examined", "outdated", "reopened")
@@ -18,12 +16,11 @@ def reprocess(
     """Ask until there is no more to look at. While the server's queue is long, wait. The exit code."""
     done = dict.fromkeys(_COUNTED, 0)
     answers = client.reprocess(ids, dry_run=dry_run, **filters)
-    with _progress() as progress:
-        task = progress.add_task(_words(done, dry_run), total=None)
+    with counting() as tell:
         for answer in answers:
             for name in _COUNTED:
                 done[name] += getattr(answer, name)
-            progress.update(task, description=_words(done, dry_run))
+            tell(_words(done, dry_run))
     if as_json:
         print(json.dumps(done, indent=2))
     else:
@@ -35,8 +32,3 @@ def _words(done: Mapping[str, int], dry_run: bool) -> str:
     last = "would be processed again" if dry_run else "are processed again"
     count = done["outdated" if dry_run else "reopened"]
     return f"{done['examined']} images examined, {done['outdated']} of them outdated or failed; {count} {last}"
-
-
-def _progress() -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=errors, transient=True, disable=not sys.stderr.isatty())

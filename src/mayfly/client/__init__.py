@@ -19,7 +19,17 @@ from mayfly.client.errors import (
     UsageError,
 )
 from mayfly.client.many import Progress, Uploaded
-from mayfly.client.shapes import SETTLED, Image, Limits, Page, Rendition, Reprocessed, Sweep, Swept
+from mayfly.client.shapes import (
+    SETTLED,
+    DeadLetter,
+    Image,
+    Limits,
+    Page,
+    Rendition,
+    Reprocessed,
+    Sweep,
+    Swept,
+)
 
 __all__ = [
     "SETTLED",
@@ -27,6 +37,7 @@ __all__ = [
     "ConflictError",
     "CutError",
     "DamagedError",
+    "DeadLetter",
     "DeniedError",
     "GoneError",
     "Image",

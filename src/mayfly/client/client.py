@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Self, overload
@@ -14,10 +14,10 @@ from mayfly.client.downloading import download
 from mayfly.client.errors import GoneError
 from mayfly.client.looking import Time, page, wait
 from mayfly.client.many import Progress, Uploaded, upload_many
-from mayfly.client.remaking import reprocess
+from mayfly.client.operating import Operating
 from mayfly.client.retrying import Persistence
 from mayfly.client.server import Server, image_path
-from mayfly.client.shapes import SETTLED, Image, Limits, Page, Reprocessed, Sweep, instant
+from mayfly.client.shapes import SETTLED, Image, Limits, Page
 from mayfly.client.source import Readable
 from mayfly.client.uploading import Meter, upload, wishes_of
 
@@ -25,7 +25,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 _LARGEST_PAGE = 200
 
 
-class Client:
+class Client(Operating):
     """A Mayfly server, as a program sees it. Thread-safe; a context manager that closes its connections.
 
     What can be repeated is: after a lost connection, a timeout or a 503, with growing pauses, `Retry-After` heeded. An
@@ -260,35 +260,6 @@ class Client:
             ConflictError: it is not failed.
         """
         return self._server.ask("POST", image_path(_id_of(image), "retry"), Image.of, repeatable=False)
-
-    def reprocess(
-        self,
-        ids: Iterable[str] = (),
-        *,
-        state: str | None = None,
-        source: str | None = None,
-        received_from: Time | None = None,
-        received_to: Time | None = None,
-        dry_run: bool = False,
-    ) -> Iterator[Reprocessed]:
-        """Process again what failed, and what the recipes in force would make otherwise; an iterator of what was done.
-
-        It asks as it goes on, for up to 100 images at a time, and waits while the server's queue is long.
-
-        Args:
-            ids: these alone; without any, all that the filters let through (see `images`).
-            dry_run: count only.
-        """
-        times = {"received_from": received_from, "received_to": received_to}
-        return reprocess(self._server, ids, dry_run=dry_run, state=state, source=source, **times)
-
-    def sweep(self) -> Sweep:
-        """Destroy now what is due, and remove what is orphaned. The server does so each minute by itself."""
-        return self._server.ask("POST", "/v1/sweeps", Sweep.of, json={})
-
-    def confirm_clock(self) -> datetime:
-        """Say that the server's time is right after a jump; the time it has."""
-        return self._server.ask("POST", "/v1/clock/confirm", lambda document: instant(document["now"]), json={})
 
     def limits(self) -> Limits:
         """What one request may carry. Asked for once."""

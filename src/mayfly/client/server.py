@@ -1,13 +1,17 @@
 """What one server is asked, again and again where that helps: all that a client shares among its threads."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from mayfly.client.door import Door
+from mayfly.client.errors import UnavailableError
 from mayfly.client.retrying import Persistence
 from mayfly.client.shapes import Image, Limits
+
+_PAUSE_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -32,6 +36,19 @@ class Server:
         return self.persistence.try_until_done(
             lambda: self.door.ask(method, path, shape, **how), repeatable=repeatable, stop=stop
         )
+
+    def ask_once_there_is_room(
+        self, path: str, shape: Callable[[Mapping[str, Any]], Answer], body: Mapping[str, Any]
+    ) -> Answer:
+        """A POST of JSON that puts images into the server's queue: waits while that is long already. It gets shorter
+        for as long as the server works, however long that takes."""
+        while True:
+            try:
+                return self.ask("POST", path, shape, json=body)
+            except UnavailableError as fault:
+                if fault.slug != "busy":
+                    raise
+                time.sleep(_PAUSE_SECONDS)
 
     def image(self, identity: str, stop: threading.Event | None = None) -> Image:
         return self.ask("GET", image_path(identity), Image.of, stop=stop)

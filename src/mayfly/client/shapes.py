@@ -165,6 +165,35 @@ class Reprocessed:
         return cls(**{name: document[name] for name in names}, raw=document)
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What ended without having been processed. `key` is `TOPIC/PARTITION/OFFSET`, or the id of an image that came over
+    HTTP; `image_id` is None, and nothing `kept`, where the record's coordinates are all there is."""
+
+    key: str
+    source: str
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    image_id: str | None
+    reason: str
+    redrives: int
+    died_at: datetime
+    expires_at: datetime
+    kept: bool
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        names = ("key", "source", "topic", "partition", "offset", "image_id", "reason", "redrives", "kept")
+        return cls(
+            **{name: document[name] for name in names},
+            died_at=instant(document["died_at"]),
+            expires_at=instant(document["expires_at"]),
+            raw=document,
+        )
+
+
 def instant(text: str) -> datetime:
     """An RFC 3339 time.
 

@@ -1,4 +1,4 @@
-"""What can be asked of the list of images, and one page of the answer."""
+"""What can be asked of the list of images, one page of the answer, and the cursors of lists."""
 
 import base64
 import binascii
@@ -11,7 +11,12 @@ from mayfly.model.instant import Ms
 from mayfly.model.lifecycle import State
 
 LARGEST_PAGE = 200
-_CURSOR_VERSION = b"\x01"
+
+_OF_IMAGES = b"\x01"
+_OF_LETTERS = b"\x02"
+"""What a cursor begins with: its kind and version."""
+
+_BROKEN = "the cursor is broken: pass next_cursor of the previous page unchanged, or none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Page:
 
 
 def encode_cursor(last: ImageId) -> str:
-    return base64.urlsafe_b64encode(_CURSOR_VERSION + last.raw).rstrip(b"=").decode()
+    return _encode(_OF_IMAGES + last.raw)
 
 
 def decode_cursor(text: str) -> ImageId:
@@ -44,10 +49,37 @@ def decode_cursor(text: str) -> ImageId:
     Raises:
         InvalidRequest: no cursor of ours reads like this.
     """
+    raw = _decode(text, _OF_IMAGES)
+    if len(raw) != 16:
+        raise InvalidRequest(_BROKEN)
+    return ImageId.from_bytes(raw)
+
+
+def encode_letter_cursor(key: str) -> str:
+    return _encode(_OF_LETTERS + key.encode())
+
+
+def decode_letter_cursor(text: str) -> str:
+    """The inverse of `encode_letter_cursor`: a letter's key.
+
+    Raises:
+        InvalidRequest: no cursor of ours reads like this.
+    """
+    try:
+        return _decode(text, _OF_LETTERS).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest(_BROKEN) from None
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decode(text: str, kind: bytes) -> bytes:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b""
-    if len(raw) != 17 or raw[:1] != _CURSOR_VERSION:
-        raise InvalidRequest("the cursor is broken: pass next_cursor of the previous page unchanged, or none")
-    return ImageId.from_bytes(raw[1:])
+    if not raw.startswith(kind):
+        raise InvalidRequest(_BROKEN)
+    return raw[len(kind) :]

@@ -50,6 +50,7 @@ from mayfly.processing.reprocess import Reprocess
 from mayfly.processing.sandbox import Sandbox
 from mayfly.processing.verdicts import Stores
 from mayfly.queries.find import Find
+from mayfly.queries.letters import Letters
 from mayfly.queries.open import Open
 from mayfly.retention.declare import Retentions
 from mayfly.retention.erase import Erasure
@@ -118,6 +119,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),
                 reprocess=Reprocess(metadata, queue, keys, settings.renditions, told),
+                letters=Letters(SqliteDeadLetters(database, clock), keys),
                 sweep=sweep,
                 reconcile=reconcile,
                 clock=clock,

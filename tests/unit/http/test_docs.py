@@ -7,7 +7,14 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 
 from mayfly.entrypoints.http.app import ROUTERS
-from mayfly.entrypoints.http.shapes import ImageOut, LimitsOut, PageOut, RenditionOut, SweepRunOut
+from mayfly.entrypoints.http.shapes import (
+    DeadLettersOut,
+    ImageOut,
+    LimitsOut,
+    PageOut,
+    RenditionOut,
+    SweepRunOut,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
 ASSETS = {"/console.css", "/console.js"}
@@ -53,6 +60,8 @@ def test_the_answers_shown_have_the_fields_there_are() -> None:
     assert shown("GET /v1/images").keys() == PageOut.model_fields.keys()
     assert shown("GET /v1/limits").keys() == LimitsOut.model_fields.keys()
     assert shown("POST /v1/sweeps").keys() == SweepRunOut.model_fields.keys()
+    for heading, shape in (("GET /v1/deadletters", DeadLettersOut),):
+        assert shape.model_validate(shown(heading)).model_dump() == shown(heading)
 
 
 def test_every_parameter_of_a_route_is_named() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mayfly.model.errors import InvalidRequest
 from mayfly.model.identity import ImageId
-from mayfly.model.listing import decode_cursor, encode_cursor
+from mayfly.model.listing import decode_cursor, decode_letter_cursor, encode_cursor, encode_letter_cursor
 
 ids = st.integers(0, 2**128 - 1).map(ImageId)
 GOOD = encode_cursor(ImageId(2**127 + 12_345))
@@ -54,3 +54,22 @@ def test_any_text_is_a_cursor_or_is_refused_as_one(text: str) -> None:
     except InvalidRequest:
         return
     assert 0 <= found.value < 2**128
+
+
+@given(st.text(max_size=300))
+def test_a_cursor_of_letters_is_read_back_and_none_of_images(key: str) -> None:
+    cursor = encode_letter_cursor(key)
+    assert decode_letter_cursor(cursor) == key
+    assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    for decode, other in ((decode_cursor, cursor), (decode_letter_cursor, GOOD)):
+        with pytest.raises(InvalidRequest):
+            decode(other)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_cursor_of_letters_or_is_refused_as_one(text: str) -> None:
+    try:
+        decode_letter_cursor(text)
+    except InvalidRequest:
+        return
+    assert text.startswith("A")

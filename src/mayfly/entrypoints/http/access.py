@@ -38,6 +38,7 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("DELETE", "/v1/images/{image_id}"): _OPERATORS,
     ("POST", "/v1/images/{image_id}/retry"): _OPERATORS,
     ("POST", "/v1/reprocess"): _OPERATORS,
+    ("GET", "/v1/deadletters"): _OPERATORS,
     ("POST", "/v1/sweeps"): _OPERATORS,
     ("POST", "/v1/clock/confirm"): _OPERATORS,
     ("GET", "/v1/limits"): _EVERYONE,

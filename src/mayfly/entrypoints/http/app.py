@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from mayfly import __version__
-from mayfly.entrypoints.http import console, events, images, me, reprocess, service, session, uploads
+from mayfly.entrypoints.http import console, deadletters, events, images, me, reprocess, service, session, uploads
 from mayfly.entrypoints.http.access import Guard
 from mayfly.entrypoints.http.errors import (
     INTERNAL,
@@ -32,6 +32,7 @@ ROUTERS = (
     events.router,
     uploads.router,
     reprocess.router,
+    deadletters.router,
     service.router,
     session.router,
     me.router,

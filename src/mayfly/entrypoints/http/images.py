@@ -1,6 +1,5 @@
 """The routes of images."""
 
-import re
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -9,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from mayfly.entrypoints.http.access import authorize
 from mayfly.entrypoints.http.errors import PRIVATE
 from mayfly.entrypoints.http.json_bodies import json_or_nothing
+from mayfly.entrypoints.http.parameters import instant, page_limit, refuse_unknown
 from mayfly.entrypoints.http.ranges import picture_response, wanted_range
 from mayfly.entrypoints.http.shapes import ImageOut, PageOut, image_out, listed
 from mayfly.entrypoints.http.stages import Stages, stages_of
@@ -16,7 +16,6 @@ from mayfly.entrypoints.http.upload import receive_upload
 from mayfly.model.errors import InvalidRequest
 from mayfly.model.identity import ImageId
 from mayfly.model.image import Source
-from mayfly.model.instant import Ms, parse_rfc3339
 from mayfly.model.lifecycle import State
 from mayfly.model.listing import LARGEST_PAGE, Filter, decode_cursor, encode_cursor
 from mayfly.model.principal import Principal
@@ -28,7 +27,6 @@ TheStages = Annotated[Stages, Depends(stages_of)]
 
 Choice = TypeVar("Choice", State, Source)
 
-_LIMIT = re.compile(r"[0-9]{1,3}")
 _LISTABLE = frozenset({"state", "source", "received_from", "received_to", "limit", "cursor"})
 _BODY = {
     "requestBody": {
@@ -81,16 +79,14 @@ def list_images(
     cursor: str | None = None,
 ) -> PageOut:
     """Living images, newest first."""
-    unknown = sorted(set(request.query_params) - _LISTABLE)
-    if unknown:
-        raise InvalidRequest(f"{unknown[0][:40]!r} is no filter; there are {', '.join(sorted(_LISTABLE))}")
+    refuse_unknown(set(request.query_params), _LISTABLE)
     wanted = Filter(
         state=_one_of(State, "state", state),
         source=_one_of(Source, "source", source),
-        received_from=_instant("received_from", received_from),
-        received_to=_instant("received_to", received_to),
+        received_from=instant("received_from", received_from),
+        received_to=instant("received_to", received_to),
         after=None if cursor is None else decode_cursor(cursor),
-        limit=_limit(limit),
+        limit=page_limit(limit),
     )
     page = stages.find.many(wanted)
     response.headers.update(PRIVATE)
@@ -149,19 +145,3 @@ def _one_of(kind: type[Choice], name: str, text: str | None) -> Choice | None:
         return kind(text)
     except ValueError:
         raise InvalidRequest(f"{name} is one of {', '.join(kind)}; got {text[:40]!r}") from None
-
-
-def _instant(name: str, text: str | None) -> Ms | None:
-    if text is None:
-        return None
-    try:
-        # A plus sign in a query is a space once decoded; nobody means a space here.
-        return parse_rfc3339(text.replace(" ", "+"))
-    except ValueError:
-        raise InvalidRequest(f"{name} is an RFC 3339 time such as 2026-11-23T00:00:00Z; got {text[:40]!r}") from None
-
-
-def _limit(text: str) -> int:
-    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= LARGEST_PAGE:
-        raise InvalidRequest(f"limit is 1 to {LARGEST_PAGE}; got {text[:40]!r}")
-    return int(text)

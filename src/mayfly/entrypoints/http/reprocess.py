@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mayfly.entrypoints.http.access import authorize
 from mayfly.entrypoints.http.json_bodies import json_body
+from mayfly.entrypoints.http.parameters import instant
 from mayfly.entrypoints.http.shapes import ReprocessOut
 from mayfly.entrypoints.http.stages import Stages, stages_of
 from mayfly.model.errors import InvalidRequest
 from mayfly.model.identity import ImageId
 from mayfly.model.image import Source
-from mayfly.model.instant import Ms, parse_rfc3339
 from mayfly.model.lifecycle import State
 from mayfly.model.listing import Filter, decode_cursor, encode_cursor
 from mayfly.model.principal import Principal
@@ -60,8 +60,8 @@ def _reprocess(wanted: ReprocessIn, stages: Stages) -> ReprocessOut:
         sought = Filter(
             state=wanted.state,
             source=wanted.source,
-            received_from=_instant("received_from", wanted.received_from),
-            received_to=_instant("received_to", wanted.received_to),
+            received_from=instant("received_from", wanted.received_from),
+            received_to=instant("received_to", wanted.received_to),
             after=None if wanted.cursor is None else decode_cursor(wanted.cursor),
             limit=MOST_AT_ONCE,
         )
@@ -72,12 +72,3 @@ def _reprocess(wanted: ReprocessIn, stages: Stages) -> ReprocessOut:
         reopened=done.reopened,
         next_cursor=None if done.next_after is None else encode_cursor(done.next_after),
     )
-
-
-def _instant(name: str, text: str | None) -> Ms | None:
-    if text is None:
-        return None
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise InvalidRequest(f"{name} is an RFC 3339 time such as 2026-11-23T00:00:00Z; got {text[:40]!r}") from None

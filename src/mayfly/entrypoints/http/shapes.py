@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mayfly.model.image import ImageRecord, Personal
-from mayfly.model.instant import rfc3339
+from mayfly.model.image import ImageRecord, Personal, Source
+from mayfly.model.instant import minute_end, rfc3339
+from mayfly.model.stream import Letter
 
 
 class RenditionOut(BaseModel):
@@ -104,6 +105,45 @@ class ReprocessOut(BaseModel):
     outdated: int
     reopened: int
     next_cursor: str | None = Field(description="Go on with it; null: that was the end.")
+
+
+class DeadLetterOut(BaseModel):
+    """A dead letter: it points to a record of a stream, or to an image, and holds nothing of either."""
+
+    key: str = Field(description="TOPIC/PARTITION/OFFSET, or the id of an image that came over HTTP.")
+    source: str
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    image_id: str | None = Field(description="null where nothing was kept but where the record stood.")
+    reason: str
+    redrives: int = Field(description="How often it was redriven before it died again.")
+    died_at: str
+    expires_at: str = Field(description="Its image's; where nothing was kept, the end of the minute in which it goes.")
+    kept: bool = Field(description="Whether the bytes are kept, so that it can be redriven.")
+
+
+class DeadLettersOut(BaseModel):
+    items: list[DeadLetterOut]
+    next_cursor: str | None
+
+
+def letter_out(letter: Letter) -> DeadLetterOut:
+    at = letter.at
+    expires_at = minute_end(letter.minute) if letter.image_id is None else letter.image_id.expires_at
+    return DeadLetterOut(
+        key=letter.key,
+        source=(Source.HTTP if at is None else Source.KAFKA).value,
+        topic=None if at is None else at.partition.topic,
+        partition=None if at is None else at.partition.number,
+        offset=None if at is None else at.offset,
+        image_id=None if letter.image_id is None else str(letter.image_id),
+        reason=letter.reason,
+        redrives=letter.redrives,
+        died_at=rfc3339(letter.died_at),
+        expires_at=rfc3339(expires_at),
+        kept=letter.image_id is not None,
+    )
 
 
 def listed(record: ImageRecord) -> ImageListed:

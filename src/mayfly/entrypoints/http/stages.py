@@ -15,6 +15,7 @@ from mayfly.operations.tokens import Tokens
 from mayfly.ports.clock import Clock, GuardedClock
 from mayfly.processing.reprocess import Reprocess
 from mayfly.queries.find import Find
+from mayfly.queries.letters import Letters
 from mayfly.queries.open import Open
 from mayfly.retention.erase import Erasure
 from mayfly.retention.reconcile import Reconcile
@@ -48,6 +49,7 @@ class Stages:
     open: Open
     erasure: Erasure
     reprocess: Reprocess
+    letters: Letters
     sweep: Sweep
     reconcile: Reconcile
     clock: GuardedClock
