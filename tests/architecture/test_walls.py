@@ -20,6 +20,7 @@ FACTORIES = {
     "dead_letters": "DEAD_LETTERS",
     "event_log": "EVENT_LOGS",
     "event_sink": "EVENT_SINKS",
+    "image_stream": "IMAGE_STREAMS",
     "key_store": "KEY_STORES",
     "metadata_store": "HAND_OVERS",
     "object_store": "OBJECT_STORES",

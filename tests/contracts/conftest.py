@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import pytest
 
+from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.image_stream import KafkaImageStream, Subscription
 from mayfly.adapters.local.claim_source import LocalClaimSource
 from mayfly.adapters.local.clock import SystemClock
 from mayfly.adapters.local.database import Database
@@ -29,11 +31,13 @@ from mayfly.adapters.local.object_store import LocalObjectStore
 from mayfly.adapters.local.retention_history import SqliteRetentionHistory
 from mayfly.adapters.local.token_store import SqliteTokenStore
 from mayfly.adapters.local.work_queue import SqliteWorkQueue
+from mayfly.adapters.memory.broker import MemoryBroker
 from mayfly.adapters.memory.claim_source import MemoryClaimSource
 from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.dead_letters import MemoryDeadLetters
 from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.adapters.memory.event_sink import MemoryEventSink
+from mayfly.adapters.memory.image_stream import MemoryImageStream
 from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
@@ -48,11 +52,13 @@ from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import MINUTE, Ms
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
+from mayfly.model.stream import Coordinates, Partition
 from mayfly.ports.claim_source import ClaimSource
 from mayfly.ports.clock import Clock, GuardedClock
 from mayfly.ports.dead_letters import DeadLetters
 from mayfly.ports.event_log import EventLog
 from mayfly.ports.event_sink import EventSink
+from mayfly.ports.image_stream import ImageStream
 from mayfly.ports.key_store import KeyStore
 from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
@@ -60,6 +66,7 @@ from mayfly.ports.retention_history import RetentionHistory
 from mayfly.ports.token_store import TokenStore
 from mayfly.ports.work_queue import WorkQueue
 from support.receiver import KEY, Receiver
+from support.topics import Message, Topics
 
 START = Ms(29_833_334 * MINUTE)
 SLOTS = 64
@@ -136,6 +143,22 @@ class Turned:
 
     clock: GuardedClock
     turn: Callable[[int, bool], None]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A topic of two partitions that nobody else uses, and its broker. `join()` opens one more member of the group
+    (of another one, by its name; of other topics), `produce(number, value, headers, timestamp)` adds a record,
+    `committed(number)` gives the group's offset, `buried()` the keys of the dead letters in their order, and
+    `read_elsewhere()` lets another group commit an offset."""
+
+    topic: str
+    group: str
+    join: Callable[..., ImageStream]
+    produce: Callable[..., Coordinates]
+    committed: Callable[[int], int | None]
+    buried: Callable[[], list[str]]
+    read_elsewhere: Callable[[], None]
 
 
 def the_same(opened: T) -> T:
@@ -334,6 +357,61 @@ def local_claims(folder: Path, prefixes: Sequence[ClaimPrefix]) -> Iterator[Clai
 
 
 @contextmanager
+def memory_stream(request: pytest.FixtureRequest) -> Iterator[Streamed]:
+    broker = MemoryBroker({"photos": 2})
+
+    def join(group: str = "mayfly", topics: tuple[str, ...] = ("photos",)) -> ImageStream:
+        return MemoryImageStream(broker, topics, group)
+
+    def produce(
+        number: int, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = (), timestamp: Ms = START
+    ) -> Coordinates:
+        told = [(name, content or b"") for name, content in headers]
+        return broker.produce(Partition("photos", number), value, told, timestamp)
+
+    yield Streamed(
+        "photos",
+        "mayfly",
+        join,
+        produce,
+        lambda number: broker.committed("mayfly", Partition("photos", number)),
+        lambda: [letter.key for letter in broker.letters],
+        lambda: broker.rewind("analytics", Partition("photos", 0), 1),
+    )
+
+
+@contextmanager
+def kafka_stream(request: pytest.FixtureRequest) -> Iterator[Streamed]:
+    """On the real broker, with a topic, a group and dead letters of its own."""
+    broker: Topics = request.getfixturevalue("broker")
+    topic = broker.create_topic(partitions=2)
+    own, letters = f"group-{topic}", broker.create_topic()
+
+    def join(group: str = own, topics: tuple[str, ...] = (topic,)) -> ImageStream:
+        return KafkaImageStream(
+            Connection(broker.bootstrap), Subscription(topics, group, letters), lambda *_, **__: None
+        )
+
+    def produce(
+        number: int, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = (), timestamp: Ms = START
+    ) -> Coordinates:
+        message = Message(value, headers=tuple(headers), partition=number, timestamp=timestamp)
+        (written,) = broker.produce(topic, message)
+        return Coordinates(Partition(topic, number), written.offset)
+
+    yield Streamed(
+        topic,
+        own,
+        join,
+        produce,
+        lambda number: broker.committed(own, topic).get(number),
+        lambda: [(message.key or b"").decode() for message in broker.records(letters)],
+        lambda: broker.commit(f"other-{topic}", topic, {0: 1}),
+    )
+    broker.delete_topic(topic)
+
+
+@contextmanager
 def local_keys(folder: Path, slots: int) -> Iterator[Subject[KeyStore]]:
     stores: list[SlotKeyStore] = []
 
@@ -405,6 +483,10 @@ RETENTION_HISTORIES: dict[str, Callable[[Path], AbstractContextManager[Subject[R
 EVENT_SINKS: dict[str, Callable[[], AbstractContextManager[Told]]] = {
     "memory": memory_sink,
     "webhook": webhook_sink,
+}
+IMAGE_STREAMS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Streamed]]] = {
+    "memory": memory_stream,
+    "kafka": kafka_stream,
 }
 KEY_STORES: dict[str, Callable[[Path, int], AbstractContextManager[Subject[KeyStore]]]] = {
     "memory": memory_keys,
@@ -507,6 +589,19 @@ def kept_history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sub
 def told(request: pytest.FixtureRequest) -> Iterator[Told]:
     with EVENT_SINKS[request.param]() as opened:
         yield opened
+
+
+@pytest.fixture(params=IMAGE_STREAMS)
+def streamed(request: pytest.FixtureRequest) -> Iterator[Streamed]:
+    """What `join` opened is closed at the end."""
+    with IMAGE_STREAMS[request.param](request) as opened, ExitStack() as closing:
+
+        def join(**how: Any) -> ImageStream:
+            stream = opened.join(**how)
+            closing.callback(stream.close)
+            return stream
+
+        yield replace(opened, join=join)
 
 
 @pytest.fixture
