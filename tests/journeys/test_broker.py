@@ -1,9 +1,11 @@
 """The broker that other tests rely on is a real one, and comes back with what it had."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from support.broker import PASSWORD, USER, Broker
 from support.broker_tools import run_line
 from support.processes import alive
 from support.server import until
+from support.stream_guests import Guests
+from support.stream_plan import plan
+from support.stream_producer import Writer
 from support.topics import Message, Topics, header
 
 MakeBroker = Callable[..., Broker]
@@ -118,3 +123,27 @@ def test_a_broker_outlives_the_thread_that_started_it_but_not_the_tests(
         assert alive(pid)
         runner.send_signal(signal.SIGKILL)
     until(lambda: not alive(pid), "the broker to end with its tests", 10)
+
+
+def test_a_campaigns_messages_stand_in_the_topic_as_planned_and_guests_take_partitions(broker: Topics) -> None:
+    topic, group = broker.create_topic(partitions=3, retention_ms="-1"), f"group-{uuid.uuid4().hex}"
+    writer = Writer(broker, topic, plan(60, 3, seed=4))
+    # A whole consumer as the fourth guest would do nothing that is looked at here.
+    guests = Guests(broker, group, topic, ["false"], {}, 0.1, lambda: 1)
+    with writer.writing(ahead=10), guests.coming():
+        assert len(writer.sent) >= 10
+        until(lambda: guests.held >= 6, "two guests")
+    found = {f"{topic}/{m.partition}/{m.offset}": m.value or b"" for m in broker.records(topic)}
+    assert {one.key: one.sha256 for one in writer.sent} == {
+        key: hashlib.sha256(value).hexdigest() for key, value in found.items()
+    }
+    assert [one.kind for one in writer.sent].count("small") > 30
+    assert len(writer.sent) == 60
+    assert broker.members(group) == []
+    assert broker.committed(group, topic) == {}
+
+
+def test_a_message_that_is_refused_is_told(broker: Topics) -> None:
+    topic = broker.create_topic(max_message_bytes="1000")
+    with pytest.raises(KafkaException, match="MSG_SIZE_TOO_LARGE"), Writer(broker, topic, plan(9, 1, 1)).writing(9):
+        pass
