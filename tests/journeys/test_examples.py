@@ -33,7 +33,10 @@ ELSEWHERE = {
     "docs/howto/reach-it-from-elsewhere.md:5": "asks for a certificate; test_reach.py starts it",
     "docs/howto/run-as-a-service.md:1": "root, in /opt; test_wheel.py installs the wheel",
     "docs/howto/run-as-a-service.md:2": "root, and systemd; test_service.py starts what the unit starts",
-    "docs/reference/cli.md:18": "the demo has tests of its own",
+    "docs/howto/kafka-topics.md:1": "a broker; test_doctor_topics.py",
+    "docs/howto/kafka-topics.md:2": "a broker; test_doctor_topics.py",
+    "docs/reference/cli.md:18": "a broker; test_doctor_topics.py",
+    "docs/reference/cli.md:19": "the demo has tests of its own",
     "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
 }
 """Where what stands in a block is run instead, or why it cannot be."""
@@ -43,6 +46,7 @@ RUN_BY = {
     ("html", "docs/howto/direct-upload.md"): "browser/test_upload_form.py",
     ("js", "docs/howto/direct-upload.md"): "browser/test_upload_form.py",
     ("nginx", "docs/howto/reach-it-from-elsewhere.md"): "journeys/test_proxies.py",
+    ("properties", "docs/howto/kafka-topics.md"): "journeys/test_doctor_topics.py",
     ("python", "docs/howto/direct-upload.md"): "journeys/test_upload_form.py",
     ("python", "docs/howto/own-steps.md"): "journeys/test_own_steps_confined.py",
     ("python", "docs/howto/use-from-python.md"): "journeys/test_client.py",

@@ -138,6 +138,32 @@ for _command in remote.COMMANDS:
 
 
 @app.command()
+def produce(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Its images, and those of folders in it.")],
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Brokers, with commas.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where to. [default: the topic of the settings]")
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A declared label.")] = None,
+    rate: Annotated[float | None, typer.Option(metavar="N", min=0.001, help="So many a second. [default: all]")] = None,
+    claim_checks: Annotated[
+        bool, typer.Option("--claim-checks", help="Write where the files are. Mayfly deletes them there.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings. [default: mayfly.toml]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a folder's images to a Kafka topic, as a sample producer. Who we are there: the settings kafka_*."""
+    from mayfly.cli.produce import Producing
+    from mayfly.cli.produce import produce as run_produce
+
+    sys.exit(
+        run_produce(
+            config, {"kafka": kafka, "topic": topic}, Producing(folder, label or (), rate, claim_checks, as_json)
+        )
+    )
+
+
+@app.command()
 def demo(
     photos: Annotated[Path | None, typer.Option(envvar="PHOTOS", metavar="FOLDER", help="Use these images.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folders, to look at them.")] = False,
@@ -158,7 +184,7 @@ def doctor(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings. [default: mayfly.toml]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check this machine: settings, folders, clock, image engine, the workers' cage. Exit code 1 if one fails."""
+    """Check this machine and, where Kafka is set, its topics. Exit code 1 if a check fails."""
     from mayfly.cli.doctor import doctor as run_doctor
 
     sys.exit(run_doctor(config, {"data": data, "keys": keys}, as_json=as_json))

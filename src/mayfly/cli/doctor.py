@@ -4,28 +4,22 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mayfly.adapters.local.clock import kernel_says_synchronised
+from mayfly.cli.kafka import need_client
 from mayfly.model.errors import MayflyError
+from mayfly.model.instant import MINUTE, Ms
+from mayfly.operations.check import Check
+from mayfly.operations.topic import KafkaTools, Promise
+from mayfly.operations.topic import checks as topic_checks
 from mayfly.settings import Settings
 
-Verdict = Literal["ok", "warning", "failed"]
-
 _LOW_ON_DISK = 1024 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. `fix` says what to do about it."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    fix: str = ""
 
 
 def doctor(config: Path | None, options: Mapping[str, Any], *, as_json: bool) -> int:
@@ -37,12 +31,14 @@ def doctor(config: Path | None, options: Mapping[str, Any], *, as_json: bool) ->
         _disk(settings),
         _clock(),
         *_guarded("image engine", lambda: _engine(settings)),
+        *kafka_checks(settings, os.environ),
     ]
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         for check in checks:
-            print(f"{check.verdict:8} {check.name}: {check.found}" + (f"\n         {check.fix}" if check.fix else ""))
+            print(f"{check.verdict:8} {check.name}: {check.found}")
+            print(*(f"         {line}\n" for line in (check.why, check.fix) if line), sep="", end="")
     return int(any(check.verdict == "failed" for check in checks))
 
 
@@ -98,6 +94,38 @@ def _engine(settings: Settings) -> list[Check]:
     else:
         checks.append(Check("workers' cage", "ok", ", ".join(cage)))
     return checks
+
+
+def kafka_checks(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+    """The brokers, and every topic that the settings name; nothing where Kafka is not set."""
+    if settings.kafka is None:
+        return []
+    try:
+        need_client(settings)
+        from mayfly.wiring.kafka import look_at  # only now: it imports that client
+
+        cluster = look_at(settings, environ)
+    except MayflyError as fault:
+        return [
+            Check(
+                "kafka",
+                "failed",
+                str(fault),
+                "mend the settings that it names; nothing else of Kafka could be looked at",
+            )
+        ]
+    promise = Promise(
+        images=settings.topic,
+        retention_ms=(settings.kafka_retention or settings.retention).minutes * MINUTE,
+        max_bytes=settings.max_bytes,
+        consumers=settings.kafka_consumers,
+        trim=settings.kafka_trim,
+        dead_letters=settings.kafka_dead_letters if settings.topic else None,
+        events=settings.kafka_events,
+        tools=KafkaTools(settings.kafka, secured=settings.kafka_protocol != "PLAINTEXT"),
+    )
+    reached = Check("kafka", "ok", f"{settings.kafka} lets us in; brokers: {cluster.brokers}")
+    return [reached, *topic_checks(cluster, promise, Ms(time.time_ns() // 1_000_000))]
 
 
 def _guarded(name: str, check: Callable[[], list[Check]]) -> list[Check]:

@@ -38,8 +38,8 @@ class Uploading:
 
 def upload(client: Client, told: Uploading) -> int:
     """Upload each file; one that is refused does not stop the others. The exit code."""
-    labels = _labels(told.labels)
-    paths = list(_files(told.files)) if told.recursive else list(told.files)
+    labels = labels_of(told.labels)
+    paths = list(images_in(told.files)) if told.recursive else list(told.files)
     if not paths:
         raise MayflyClientError(f"{', '.join(map(str, told.files))}: no image in it, by the endings of names")
     # Nobody there, or not for us: said once, and not for each file.
@@ -68,7 +68,7 @@ def upload(client: Client, told: Uploading) -> int:
     return 0 if all(good) else FAILED
 
 
-def _labels(told: Sequence[str]) -> dict[str, str]:
+def labels_of(told: Sequence[str]) -> dict[str, str]:
     labels = {}
     for label in told:
         name, equals, value = label.partition("=")
@@ -78,7 +78,7 @@ def _labels(told: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _files(places: Sequence[Path]) -> Iterator[Path]:
+def images_in(places: Sequence[Path]) -> Iterator[Path]:
     """Files as they are; of folders what looks like an image, in order, hidden things left out."""
     for place in places:
         if not place.is_dir():

@@ -1,0 +1,164 @@
+"""A look at a cluster and at topics of it. Changes nothing, makes no topic, joins no group."""
+
+import contextlib
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, TopicDescription
+
+from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.reach import ANSWER_SECONDS, Reach
+from mayfly.model.instant import Ms
+from mayfly.model.topic import UNLIMITED, ClusterState, TopicState
+
+MOST_GROUPS = 500
+"""Of so many groups it is asked whether they read our topics."""
+_OLDEST_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+_NO_LIMIT = 2**63 - 1
+"""As Kafka writes it."""
+
+
+def look(connection: Connection, group: str, topics: Collection[str]) -> ClusterState:
+    """The cluster and these topics, as it shows them to us. `group` is ours.
+
+    Raises:
+        Misconfigured: the cluster refuses us, we do not trust it, or a file that the connection names cannot be used.
+        Unavailable: it does not answer.
+    """
+    return _Looking(connection).at(group, topics)
+
+
+class _Looking:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._reach = Reach(connection)
+        self._admin = self._reach.admin
+
+    def at(self, group: str, topics: Collection[str]) -> ClusterState:
+        brokers = [str(node.id) for node in self._reach.let_in().nodes]
+        asked = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS)
+        kept: dict[str, TopicState] = {}
+        missing, unseen = set(), {}
+        for name, described in asked.items():
+            try:
+                kept[name] = self._topic(described.result(), group)
+            except KafkaException as fault:
+                if fault.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    missing.add(name)
+                else:
+                    unseen[name] = self._reach.said(fault.args[0])
+        return ClusterState(len(brokers), *self._of_brokers(brokers), kept, frozenset(missing), unseen)
+
+    def _of_brokers(self, brokers: Collection[str]) -> tuple[int | None, bool | None]:
+        """How often they look for what is over age, and whether they make topics; None is not told (a managed cluster
+        keeps it to itself, or we have no right to it)."""
+        intervals, makers = [], []
+        for broker in brokers:
+            try:
+                settings = self._settings(ResourceType.BROKER, broker)
+            except KafkaException:
+                continue
+            if told := settings.get("log.retention.check.interval.ms"):
+                intervals.append(int(told))
+            if told := settings.get("auto.create.topics.enable"):
+                makers.append(told == "true")
+        return max(intervals, default=None), any(makers) if makers else None
+
+    def _topic(self, described: TopicDescription, group: str) -> TopicState:
+        settings = self._settings(ResourceType.TOPIC, described.name)
+        partitions = [TopicPartition(described.name, each.id) for each in described.partitions]
+
+        def whole(name: str, default: int) -> int:
+            return int(settings.get(name) or default)
+
+        # Before Kafka 3.6 one setting bounded both directions.
+        both = whole("message.timestamp.difference.max.ms", _NO_LIMIT)
+        return TopicState(
+            name=described.name,
+            partitions=len(partitions),
+            replication_factor=min((len(each.replicas) for each in described.partitions), default=0),
+            min_insync_replicas=whole("min.insync.replicas", 1),
+            retention_ms=whole("retention.ms", UNLIMITED),
+            retention_bytes=whole("retention.bytes", UNLIMITED),
+            segment_ms=whole("segment.ms", _NO_LIMIT),
+            delete_delay_ms=whole("file.delete.delay.ms", 0),
+            cleanup_policy=frozenset(filter(None, (settings.get("cleanup.policy") or "").split(","))),
+            append_time=settings.get("message.timestamp.type") == "LogAppendTime",
+            after_max_ms=whole("message.timestamp.after.max.ms", both),
+            before_max_ms=whole("message.timestamp.before.max.ms", both),
+            max_message_bytes=whole("max.message.bytes", 0),
+            unclean_leader_election=settings.get("unclean.leader.election.enable") == "true",
+            readers=tuple(sorted(self._readers(partitions, group))),
+            oldest=dict(self._oldest(partitions)),
+        )
+
+    def _settings(self, kind: ResourceType, name: str) -> Mapping[str, str | None]:
+        (answer,) = self._admin.describe_configs([ConfigResource(kind, name)], request_timeout=ANSWER_SECONDS).values()
+        return {name: entry.value for name, entry in answer.result().items()}
+
+    def _readers(self, partitions: Sequence[TopicPartition], ours: str) -> Iterator[str]:
+        """Groups that have committed an offset of one of these. Of those we may not look at nothing is known."""
+        try:
+            listed = self._admin.list_consumer_groups(request_timeout=ANSWER_SECONDS).result().valid
+        except KafkaException:
+            return
+        others = [each.group_id for each in listed if each.group_id != ours][:MOST_GROUPS]
+        # The client library takes one group a request; the requests are under way together.
+        asked = {
+            group: self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group, list(partitions))], request_timeout=ANSWER_SECONDS
+            )[group]
+            for group in others
+        }
+        for group, answer in asked.items():
+            with contextlib.suppress(KafkaException):
+                if any(each.offset >= 0 for each in answer.result().topic_partitions):
+                    yield group
+
+    def _oldest(self, partitions: Sequence[TopicPartition]) -> Iterator[tuple[int, Ms]]:
+        """By partition, the timestamp of the first record there is."""
+        first, end = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())
+        waiting = {each for each, offset in first.items() if offset < end.get(each, 0)}
+        if not waiting:
+            return
+        # As little as the broker gives: one batch a partition. The group is not joined.
+        little = {"group.id": "mayfly-looks", "enable.auto.commit": False, "fetch.message.max.bytes": 1}
+        consumer = Consumer(self._connection.properties() | little)
+        try:
+            topic = partitions[0].topic
+            consumer.assign([TopicPartition(topic, each, first[each]) for each in waiting])
+            deadline = time.monotonic() + _OLDEST_SECONDS
+            while waiting and time.monotonic() < deadline:
+                record = consumer.poll(_POLL_SECONDS)
+                if record is None or record.error() is not None:
+                    continue
+                partition, (kind, at) = record.partition(), record.timestamp()
+                if partition in waiting:
+                    waiting.discard(partition)
+                    consumer.pause([TopicPartition(topic, partition)])
+                    if kind != TIMESTAMP_NOT_AVAILABLE:
+                        yield partition, Ms(at)
+        finally:
+            consumer.close()
+
+    def _offsets(self, partitions: Sequence[TopicPartition], which: OffsetSpec) -> Mapping[int, int]:
+        asked = self._admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=ANSWER_SECONDS)
+        found = {}
+        for place, answer in asked.items():
+            with contextlib.suppress(KafkaException):
+                found[place.partition] = answer.result().offset
+        return found
+
+
+def _said(fault: KafkaException) -> str:
+    return str(fault.args[0].str())
