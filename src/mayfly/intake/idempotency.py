@@ -3,6 +3,7 @@
 An Idempotency-Key of HTTP and a CloudEvent's source and id go through the same conditional write.
 """
 
+import contextlib
 import hmac
 from dataclasses import dataclass
 
@@ -17,9 +18,6 @@ from mayfly.vault.vault import Vault
 
 _RESERVED_FOR = 15 * MINUTE
 """How long an unfinished request holds its key; a server that restarts frees it at once."""
-
-_NEIGHBOURS = (-2, -1, 1, 2)
-"""A living image was born this week or last week, and the key store keeps three weeks: these are all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +44,9 @@ class Idempotency:
             KeyNotMade, StorageFull: not now.
         """
         # Callers put names and numbers into keys; hashed under a key that dies, they cannot be looked up later.
-        # Who came in another week hashed under another key, so every living one is asked.
-        week = week_of(image_id.birth)
         said = f"{scope}\x00{text}".encode()
-        reservation = Reservation(
-            key=hmac.digest(self._keys.week_key(week), said, "sha256"),
-            image_id=image_id,
-            aliases=tuple(
-                hmac.digest(key, said, "sha256")
-                for distance in _NEIGHBOURS
-                if (key := self._living(Week(week + distance))) is not None
-            ),
-        )
+        own, *aliases = (hmac.digest(key, said, "sha256") for key in self._living(week_of(image_id.birth)))
+        reservation = Reservation(own, image_id, tuple(aliases))
         holder = self._admissions.reserve(reservation, Ms(self._clock.now() + _RESERVED_FOR))
         return Held(reservation, None if holder == image_id else holder)
 
@@ -83,8 +72,14 @@ class Idempotency:
             raise IdempotencyReused("this Idempotency-Key was used with other bytes; use a new key for a new image")
         return record, personal
 
-    def _living(self, week: Week) -> bytes | None:
-        try:
-            return self._keys.week_key(week)
-        except (KeyDestroyed, KeyNotMade):
-            return None
+    def _living(self, born: Week) -> list[bytes]:
+        """The keys of all weeks that a living image may have hashed under: first that of its own week. One that was
+        born before the store's first week takes the next there is."""
+        now = week_of(self._clock.now())
+        keys = []
+        for week in sorted({born, *map(Week, range(now - 1, now + 2))}, key=lambda week: (week != born, week)):
+            with contextlib.suppress(KeyDestroyed, KeyNotMade):
+                keys.append(self._keys.week_key(week))
+        if not keys:
+            raise KeyNotMade("no week has a key yet")
+        return keys

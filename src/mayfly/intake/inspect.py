@@ -71,7 +71,7 @@ class Inspector:
         """None until enough bytes were seen."""
         return self._media_type
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """Look at the next bytes. Past the first 64 KiB this does nothing."""
         room = HEAD_BYTES - len(self._head)
         if room <= 0 or not chunk:

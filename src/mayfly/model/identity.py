@@ -22,6 +22,8 @@ from mayfly.model.retention import Retention
 
 _TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TAIL_BITS = 60
+LAST_BIRTH = Ms((1 << 48) - 1)
+"""The last instant that an id can tell."""
 _VERSION = 8
 _VARIANT = 0b10
 
