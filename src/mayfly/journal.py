@@ -17,6 +17,8 @@ _FIELDS = frozenset(
         "objects",
         "originals",
         "orphans",
+        "partition",
+        "partitions",
         "reason",
         "records",
         "renditions",

@@ -1,8 +1,8 @@
 """How much a consumer holds in memory, and which partitions are to be paused for it.
 
 The bound is one of bytes, for all partitions together. One partition alone gets half of it, and while it waits for
-something a fair share: so neither a fast one nor a slow one leaves the others without room. Each bound is left
-again only at half of it, for a pause and a resume make the client fetch anew.
+something a fair share: so neither a fast one nor a slow one leaves the others without room. After a pause half of
+what may become free has to be free before there is room again, for each makes the client fetch anew.
 """
 
 from collections import Counter
@@ -41,14 +41,16 @@ class Budget:
         if self._spent[partition] <= 0:
             del self._spent[partition]
 
-    def full(self) -> bool:
-        """Whether nothing more is to be read at all."""
-        self._full = self.spent >= (self._most // 2 if self._full else self._most)
+    def full(self, waiting: Collection[Partition]) -> bool:
+        """Whether nothing more is to be read at all. `waiting` names the partitions that make no progress now: what
+        they hold does not become free."""
+        stuck = sum(self._spent[partition] for partition in waiting)
+        self._full = self.spent >= (self._most if not self._full else (self._most + stuck) // 2)
         return self._full
 
     def sated(self, held: Collection[Partition], waiting: Collection[Partition]) -> frozenset[Partition]:
-        """Which of the partitions held are to be paused, `waiting` naming those that make no progress now."""
-        if self.full():
+        """Which of the partitions held are to be paused."""
+        if self.full(waiting):
             return frozenset(held)
         share = self._most // max(2, len(held)) if len(held) > 1 else self._most
         bounds: Mapping[Partition, int] = {

@@ -18,6 +18,9 @@ class Lanes(Generic[Item]):
         self._queues: dict[Hashable, deque[Item]] = {}
         self._keys: dict[Item, tuple[Hashable, ...]] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._queues
+
     def add(self, item: Item, keys: Iterable[Hashable]) -> bool:
         """It came. Whether it may be taken at once; if not, some later `remove` returns it."""
         self._keys[item] = tuple(keys)

@@ -10,14 +10,14 @@ def test_a_full_budget_pauses_all_until_half_of_it_is_free() -> None:
     budget = Budget(100)
     budget.spend(ONE, 45)
     budget.spend(TWO, 54)
-    assert not budget.full()
+    assert not budget.full([])
     budget.spend(TWO, 1)
-    assert budget.full()
+    assert budget.full([])
     assert budget.sated([ONE, TWO, THREE], []) == {ONE, TWO, THREE}
     budget.give_back(ONE, 45)
-    assert budget.full()
+    assert budget.full([])
     budget.give_back(TWO, 6)
-    assert not budget.full()
+    assert not budget.full([])
 
 
 def test_one_partition_gets_half_where_there_are_others() -> None:
@@ -46,6 +46,17 @@ def test_a_partition_that_waits_gets_its_share() -> None:
     budget.spend(ONE, 25)
     budget.spend(TWO, 25)
     assert budget.sated([ONE, TWO, THREE, FOUR], [TWO]) == {TWO}
+
+
+def test_what_waits_keeps_no_room_from_the_others() -> None:
+    budget = Budget(100)
+    budget.spend(ONE, 60)
+    budget.spend(TWO, 40)
+    assert budget.full([ONE])
+    budget.give_back(TWO, 19)
+    assert budget.full([ONE])
+    budget.give_back(TWO, 2)
+    assert not budget.full([ONE])
 
 
 def test_what_was_given_back_is_forgotten() -> None:
