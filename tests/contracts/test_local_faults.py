@@ -203,3 +203,19 @@ class TestOddEntries:
         clock.set(minute_end(address.minute))
         assert objects.minutes() == []
         assert not folder.exists()
+
+
+def test_a_store_that_never_purges_does_not_remember_every_folder_for_ever(
+    tmp_path: Path, clock: ManualClock, objects: LocalObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(object_store_module, "_MOST_REMEMBERED", 2)
+    monkeypatch.setattr(object_store_module, "sync_folder", synced.append)
+
+    def store(minutes: int) -> bool:
+        """Whether a minute's folder has had its name made durable for it."""
+        synced.clear()
+        put(objects, Address.original(ImageId.new(clock.now(), Retention(minutes))), b"bytes")
+        return tmp_path / "objects" in synced
+
+    assert [store(minutes) for minutes in (5, 6, 5, 7, 7, 5)] == [True, True, False, True, False, True]

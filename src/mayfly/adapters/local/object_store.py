@@ -25,6 +25,8 @@ from mayfly.ports.clock import Clock
 from mayfly.ports.object_store import ObjectReader, ObjectWriter, Removed, StoredObject
 
 _PART = ".part"
+_MOST_REMEMBERED = 20_000
+"""Folders. Twice the minutes of the longest life."""
 
 
 class LocalObjectStore:
@@ -136,6 +138,9 @@ class LocalObjectStore:
         sync_folder(folder)
         if folder not in self._durable_folders:
             sync_folder(self._root)
+            if len(self._durable_folders) >= _MOST_REMEMBERED:
+                # Another process purges, where this one only stores: nobody tells it which folders are gone.
+                self._durable_folders.clear()
             self._durable_folders.add(folder)
 
     @staticmethod
