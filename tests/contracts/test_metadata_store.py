@@ -652,6 +652,16 @@ class TestReopening:
         assert reopened.metadata.get(record.id) == expected
         assert [delivery.job for delivery in reopened.queue.receive(10, 1_000, 0)] == [job]
 
+    def test_its_media_type_is_set_right_where_another_one_is_given(
+        self, hand_over: "Subject[HandOver]", an_image: AnImage
+    ) -> None:
+        record = an_image(state=State.REJECTED, media_type="application/octet-stream")
+        hand_over.opened.metadata.admit(record, None)
+        origins = frozenset({State.REJECTED})
+        reopened = hand_over.opened.metadata.reopen(record.id, Job(record.id), origins, "image/gif")
+        assert reopened == replace(record, state=State.RECEIVED, media_type="image/gif")
+        assert hand_over.reopen().metadata.get(record.id) == reopened
+
     def test_another_state_than_the_origins_is_a_conflict(
         self, metadata: MetadataStore, queue: WorkQueue, an_image: AnImage
     ) -> None:

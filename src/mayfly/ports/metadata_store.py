@@ -165,8 +165,11 @@ class MetadataStore(Admissions, Protocol):
         """
         ...
 
-    def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
-        """Back to `received` with a new job, in one atomic step; attempts begin anew.
+    def reopen(
+        self, image_id: ImageId, job: Job, origins: frozenset[State], media_type: str | None = None
+    ) -> ImageRecord:
+        """Back to `received` with a new job, in one atomic step; attempts begin anew. `media_type` takes the place of
+        the record's, unless it is None.
 
         Raises:
             Expired, NotFound: as `get`.

@@ -165,7 +165,9 @@ class SqliteMetadataStore:
 
         return self._database.write(work)
 
-    def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
+    def reopen(
+        self, image_id: ImageId, job: Job, origins: frozenset[State], media_type: str | None = None
+    ) -> ImageRecord:
         def work(connection: sqlite3.Connection) -> ImageRecord:
             self._refuse_due(image_id)
             record = find_record(connection, image_id)
@@ -175,7 +177,8 @@ class SqliteMetadataStore:
                 allowed = " or ".join(sorted(origins))
                 raise Conflict(f"the image is {record.state}; only one that is {allowed} can be processed again")
             connection.execute(
-                "UPDATE images SET state = 'received', attempts = 0, reason = NULL WHERE id = ?", (image_id.raw,)
+                "UPDATE images SET state = 'received', attempts = 0, reason = NULL, media_type = ? WHERE id = ?",
+                (media_type or record.media_type, image_id.raw),
             )
             connection.execute("DELETE FROM dead_letters WHERE image_id = ?", (image_id.raw,))
             letters.close(connection, image_id)

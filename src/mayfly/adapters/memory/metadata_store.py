@@ -119,12 +119,15 @@ class MemoryMetadataStore:
                 self.tables.end(row.record)
             return row.record
 
-    def reopen(self, image_id: ImageId, job: Job, origins: frozenset[State]) -> ImageRecord:
+    def reopen(
+        self, image_id: ImageId, job: Job, origins: frozenset[State], media_type: str | None = None
+    ) -> ImageRecord:
         with self.tables.changed:
             row = self.tables.living(image_id)
             if row.record.state not in origins:
                 raise Conflict(f"image {image_id} is {row.record.state}; it cannot begin anew from there")
-            row.record = replace(row.record, state=State.RECEIVED, attempts=0, reason=None)
+            known = media_type or row.record.media_type
+            row.record = replace(row.record, state=State.RECEIVED, attempts=0, reason=None, media_type=known)
             row.token, row.lease_until = None, None
             for dead in self.tables.of_image(image_id):
                 dead.open = False
