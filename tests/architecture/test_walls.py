@@ -26,6 +26,7 @@ FACTORIES = {
     "object_store": "OBJECT_STORES",
     "retention_history": "RETENTION_HISTORIES",
     "token_store": "TOKEN_STORES",
+    "under_way": "UNDER_WAYS",
     "work_queue": "HAND_OVERS",
 }
 """Each port, and where tests/contracts/conftest.py names the factories of its adapters."""

@@ -43,13 +43,20 @@ from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.adapters.memory.object_store import MemoryObjectStore
 from mayfly.adapters.memory.retention_history import MemoryRetentionHistory
 from mayfly.adapters.memory.token_store import MemoryTokenStore
+from mayfly.adapters.memory.under_way import MemoryUnderWay
 from mayfly.adapters.memory.work_queue import MemoryWorkQueue
+from mayfly.adapters.owner.clock import OwnerClock
+from mayfly.adapters.owner.dead_letters import OwnerDeadLetters
+from mayfly.adapters.owner.keys import OwnerKeys
+from mayfly.adapters.owner.told import Told as TimeTold
+from mayfly.adapters.owner.under_way import OwnerUnderWay
 from mayfly.adapters.webhook.event_sink import WebhookEventSink
+from mayfly.intake.sessions import MOST_UNDER_WAY
 from mayfly.model.claim import ClaimPrefix
 from mayfly.model.errors import MayflyError, Postponed, Refused, Unavailable
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
-from mayfly.model.instant import MINUTE, Ms
+from mayfly.model.instant import MINUTE, Minute, Ms, minute_of
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import Retention
 from mayfly.model.stream import Coordinates, Partition
@@ -64,7 +71,9 @@ from mayfly.ports.metadata_store import MetadataStore
 from mayfly.ports.object_store import ObjectStore
 from mayfly.ports.retention_history import RetentionHistory
 from mayfly.ports.token_store import TokenStore
+from mayfly.ports.under_way import UnderWay
 from mayfly.ports.work_queue import WorkQueue
+from support.owner import Owner
 from support.receiver import KEY, Receiver
 from support.topics import Message, Topics
 
@@ -109,6 +118,22 @@ class Graves:
 
     metadata: MetadataStore
     letters: DeadLetters
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What is under way, how much at `most`, and `ids()`, which are so by whoever removes orphans."""
+
+    under_way: UnderWay
+    most: int
+    ids: Callable[[], frozenset[ImageId]]
+
+    def eventually(self, wanted: set[ImageId]) -> bool:
+        """Whether these, and no others, come to be under way."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.ids() != wanted and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self.ids() == wanted
 
 
 @dataclass(frozen=True)
@@ -262,6 +287,38 @@ def local_graves(folder: Path, clock: Clock) -> Iterator[Subject[Graves]]:
 
     yield Subject(open_again(None), open_again)
     databases[0].close()
+
+
+@contextmanager
+def owner_graves(folder: Path, clock: Clock) -> Iterator[Subject[Graves]]:
+    """The letters of a database, asked for over the owner's socket."""
+    stack = ExitStack()
+
+    def open_again(_: Graves | None) -> Graves:
+        stack.close()
+        database = Database(folder / "mayfly.db")
+        stack.callback(database.close)
+        owner = Owner(folder, clock, SqliteMetadataStore(database, clock), SqliteDeadLetters(database, clock))
+        stack.enter_context(owner.up())
+        return Graves(owner.metadata, OwnerDeadLetters(stack.enter_context(owner.line())))
+
+    yield Subject(open_again(None), open_again)
+    stack.close()
+
+
+@contextmanager
+def memory_under_way(folder: Path, clock: Clock) -> Iterator[Entered]:
+    under_way = MemoryUnderWay(8)
+    yield Entered(under_way, 8, under_way.ids)
+
+
+@contextmanager
+def owner_under_way(folder: Path, clock: Clock) -> Iterator[Entered]:
+    owner = Owner(folder, clock)
+    owner.keys.provide(minute_of(START), Minute(minute_of(START) + 100))
+    with owner.up() as sessions, owner.line() as line:
+        under_way = OwnerUnderWay(line, OwnerKeys(line, OwnerClock(line)))
+        yield Entered(under_way, MOST_UNDER_WAY, sessions.ids)
 
 
 @contextmanager
@@ -460,6 +517,48 @@ def local_clock(folder: Path) -> Iterator[Subject[Turned]]:
     clocks[0].close()
 
 
+@contextmanager
+def owner_clock(folder: Path) -> Iterator[Subject[Turned]]:
+    """The owner's clock, asked for its time over the socket before each look; turned and confirmed at the owner."""
+    own = ManualClock(START)
+    stack = ExitStack()
+
+    def turn(offset_ms: int, believed: bool) -> None:
+        own.set(Ms(START + offset_ms))
+        if not believed:
+            own.hold()
+
+    def open_again(_: Turned | None) -> Turned:
+        stack.close()
+        own.restart()
+        owner = Owner(folder, own)
+        stack.enter_context(owner.up())
+        line = stack.enter_context(owner.line())
+        # Time goes by hand here: nothing passes between what the owner says and the look.
+        line.told = TimeTold(lambda: 0.0)
+        return Turned(AskedClock(own, OwnerClock(line), OwnerDeadLetters(line)), turn)
+
+    yield Subject(open_again(None), open_again)
+    stack.close()
+
+
+class AskedClock:
+    """`now` and `held` as a consumer has them, an instant after the owner was heard."""
+
+    def __init__(self, own: ManualClock, told: OwnerClock, anything: OwnerDeadLetters) -> None:
+        self.confirm, self.tick = own.confirm, own.tick
+        self._told = told
+        self._anything = anything
+
+    def now(self) -> Ms:
+        self._anything.letter("none")
+        return self._told.now()
+
+    def held(self) -> bool:
+        self._anything.letter("none")
+        return self._told.held()
+
+
 OBJECT_STORES: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[ObjectStore]]]] = {
     "memory": memory_objects,
     "local": local_objects,
@@ -475,6 +574,11 @@ EVENT_LOGS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Out
 DEAD_LETTERS: dict[str, Callable[[Path, Clock], AbstractContextManager[Subject[Graves]]]] = {
     "memory": memory_graves,
     "local": local_graves,
+    "owner": owner_graves,
+}
+UNDER_WAYS: dict[str, Callable[[Path, Clock], AbstractContextManager[Entered]]] = {
+    "memory": memory_under_way,
+    "owner": owner_under_way,
 }
 RETENTION_HISTORIES: dict[str, Callable[[Path], AbstractContextManager[Subject[RetentionHistory]]]] = {
     "memory": memory_histories,
@@ -503,6 +607,7 @@ TOKEN_STORES: dict[str, Callable[[Path], AbstractContextManager[Subject[TokenSto
 CLOCKS: dict[str, Callable[[Path], AbstractContextManager[Subject[Turned]]]] = {
     "memory": memory_clock,
     "local": local_clock,
+    "owner": owner_clock,
 }
 
 
@@ -577,6 +682,12 @@ def outbox(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -
 def graves(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Subject[Graves]]:
     with DEAD_LETTERS[request.param](tmp_path, clock) as subject:
         yield subject
+
+
+@pytest.fixture(params=UNDER_WAYS)
+def entered(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Entered]:
+    with UNDER_WAYS[request.param](tmp_path, clock) as opened:
+        yield opened
 
 
 @pytest.fixture(params=RETENTION_HISTORIES)

@@ -91,7 +91,7 @@ class TestReserving:
         newer = Reservation(KEY[::-1], an_image().id, (KEY,))
         with pytest.raises(InFlight):
             metadata.reserve(newer, FAR)
-        metadata.admit(first, None, Reservation(KEY, first.id))
+        admitted(metadata, first, Reservation(KEY, first.id))
         assert metadata.reserve(newer, FAR) == first.id
 
     def test_a_reservation_is_durable(self, hand_over: "Subject[HandOver]", an_image: AnImage) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from mayfly.intake.idempotency import Idempotency
-from mayfly.intake.under_way import UnderWay
 from mayfly.model.errors import ClockHeld
 from mayfly.model.image import ImageRecord
 from mayfly.model.instant import Ms
@@ -12,6 +11,7 @@ from mayfly.ports.clock import Clock
 from mayfly.ports.key_store import Keys
 from mayfly.ports.metadata_store import Admissions
 from mayfly.ports.object_store import ObjectStore
+from mayfly.ports.under_way import UnderWay
 from mayfly.vault.vault import Vault
 
 
