@@ -1,4 +1,4 @@
-"""What could not be processed leaves a letter, through a real server: seen, closed, and gone with its image."""
+"""What could not be processed leaves a letter, through a real server: seen, redriven, closed, gone with its image."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def mend(program: Path) -> None:
     program.write_text("#!/bin/sh\nexec cat\n", encoding="utf-8")
 
 
-def test_a_failed_image_leaves_a_letter_that_a_retry_closes(
+def test_a_failed_image_leaves_a_letter_that_a_redrive_or_a_retry_closes(
     make_server: MakeServer, program: Path, small: bytes
 ) -> None:
     server = make_server(options=("--workers", "1"), config=STEP.format(program=program)).start()
@@ -69,10 +69,49 @@ def test_a_failed_image_leaves_a_letter_that_a_retry_closes(
     assert deadletters(server, "ls", "--topic", "images") == {"items": []}
     assert [letter["key"] for letter in deadletters(server, "ls", "--limit", "2")["items"]] == ids[:2]
 
+    told = deadletters(server, "redrive", "--all", "--dry-run")
+    assert told["counts"] == {"redriven": 3}
+    assert keys(server) == ids, "a dry run changes nothing"
+    assert {server.image(identity)["state"] for identity in ids} == {"failed"}
+
+    assert deadletters(server, "redrive", "--reason", "step-failed", "--limit", "1")["counts"] == {"redriven": 1}
+    server.until_state(ids[0], "failed")
+    again = deadletters(server, "ls")["items"]
+    assert [(letter["key"], letter["redrives"]) for letter in again] == [(ids[0], 1), (ids[1], 0), (ids[2], 0)]
+
     mend(program)
     assert server.post(f"/v1/images/{ids[1]}/retry").status_code == 202
     server.until_state(ids[1], "processed")
     assert keys(server) == [ids[0], ids[2]]
+    done = deadletters(server, "redrive", "--all")
+    assert [(result["key"], result["result"]) for result in done["results"]] == [
+        (ids[0], "redriven"),
+        (ids[2], "redriven"),
+    ]
+    for identity in ids:
+        after = server.until_state(identity, "processed")
+        assert (after["received_at"], after["expires_at"]) == (
+            before[identity]["received_at"],
+            before[identity]["expires_at"],
+        )
+    assert keys(server) == []
+    assert deadletters(server, "redrive", "--all") == {"results": [], "counts": {}}
+
+
+def test_what_comes_back_again_and_again_is_left_alone_until_it_is_forced(
+    make_server: MakeServer, program: Path, small: bytes
+) -> None:
+    server = make_server(options=("--workers", "1"), config=STEP.format(program=program)).start()
+    identity = server.upload(small)["id"]
+    server.until_state(identity, "failed")
+    for _ in range(3):
+        assert deadletters(server, "redrive", "--all")["counts"] == {"redriven": 1}
+        server.until_state(identity, "failed")
+    assert deadletters(server, "redrive", "--all", code=1)["counts"] == {"too-often": 1}
+    assert server.image(identity)["state"] == "failed"
+    mend(program)
+    assert deadletters(server, "redrive", "--all", "--force")["counts"] == {"redriven": 1}
+    server.until_state(identity, "processed")
 
 
 def test_a_letter_goes_with_its_image(make_server: MakeServer, program: Path, small: bytes) -> None:
@@ -84,6 +123,13 @@ def test_a_letter_goes_with_its_image(make_server: MakeServer, program: Path, sm
     assert keys(server) == [due]
     server.move_clock(WEEK_SECONDS)
     assert keys(server) == []
+
+
+def test_without_a_filter_nobody_redrives_everything_by_accident(door: Server) -> None:
+    command = [sys.executable, "-m", "mayfly", "deadletters", "redrive", "--limit", "5", "--url", door.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "or --all" in done.stderr
 
 
 @pytest.mark.parametrize("query", ["state=failed", "limit=0", "cursor=AAAA", "partition=x", "died_to=soon"])

@@ -35,8 +35,8 @@ ELSEWHERE = {
     "docs/howto/run-as-a-service.md:2": "root, and systemd; test_service.py starts what the unit starts",
     "docs/howto/kafka-topics.md:1": "a broker; test_doctor_topics.py",
     "docs/howto/kafka-topics.md:2": "a broker; test_doctor_topics.py",
-    "docs/reference/cli.md:18": "a broker; test_doctor_topics.py",
-    "docs/reference/cli.md:19": "the demo has tests of its own",
+    "docs/reference/cli.md:19": "a broker; test_doctor_topics.py",
+    "docs/reference/cli.md:20": "the demo has tests of its own",
     "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
 }
 """Where what stands in a block is run instead, or why it cannot be."""

@@ -37,3 +37,30 @@ def list_letters(
 
     which = Which(reason, topic, partition, since, until, limit)
     client.run(client.Place(url, ca, token_file), lambda server: ls(server, which, as_json=as_json))
+
+
+@app.command()
+def redrive(
+    reason: Reason = None,
+    topic: Topic = None,
+    partition: Partition = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    everything: Annotated[bool, typer.Option("--all", help="Without a filter: all of them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would become of each.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Those, too, that came back too often.")] = False,
+    url: Url = URL,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give what died another chance, as long as its bytes are kept. Nothing lives longer by it."""
+    from mayfly.cli import client
+    from mayfly.cli.letters import Which, redrive
+
+    which = Which(reason, topic, partition, since, until, limit)
+    client.run(
+        client.Place(url, ca, token_file),
+        lambda server: redrive(server, which, everything=everything, dry_run=dry_run, force=force, as_json=as_json),
+    )

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from mayfly.client.letters import letters
+from mayfly.client.letters import letters, redrive
 from mayfly.client.looking import Time
 from mayfly.client.remaking import reprocess
 from mayfly.client.server import Server
-from mayfly.client.shapes import DeadLetter, Reprocessed, Sweep, instant
+from mayfly.client.shapes import DeadLetter, Redriven, Reprocessed, Sweep, instant
 
 
 class Operating:
@@ -55,6 +55,31 @@ class Operating:
         """
         filters = {"reason": reason, "topic": topic, "partition": partition, "died_from": died_from, "died_to": died_to}
         return letters(self._server, filters, page_size)
+
+    def redrive(
+        self,
+        *,
+        reason: str | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        died_from: Time | None = None,
+        died_to: Time | None = None,
+        dry_run: bool = False,
+        force: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Redriven]:
+        """Give what died another chance, as long as its bytes are kept; an iterator of what became of each letter.
+
+        Without a filter (see `deadletters`) all of them. Nothing happens before the first is asked for. It asks as it
+        goes on, for up to 100 letters at a time, and waits while the server's queue is long. No image lives longer.
+
+        Args:
+            dry_run: only tell what would become of each.
+            force: those, too, that came back too often.
+            limit: so many letters at most.
+        """
+        filters = {"reason": reason, "topic": topic, "partition": partition, "died_from": died_from, "died_to": died_to}
+        return redrive(self._server, filters, limit, dry_run=dry_run, force=force)
 
     def sweep(self) -> Sweep:
         """Destroy now what is due, and remove what is orphaned. The server does so each minute by itself."""

@@ -194,6 +194,22 @@ class DeadLetter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What became of one letter, or would. `result` is `redriven`, `still-refused`, `nothing-kept`, `too-often`, `gone`
+    or `under-way`; `reason` says why it is refused still."""
+
+    key: str
+    image_id: str | None
+    result: str
+    reason: str | None
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        return cls(**{name: document[name] for name in ("key", "image_id", "result", "reason")}, raw=document)
+
+
 def instant(text: str) -> datetime:
     """An RFC 3339 time.
 

@@ -2,8 +2,9 @@
 
 import base64
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from mayfly.adapters.memory.key_store import MemoryKeyStore
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
 from mayfly.entrypoints.http.app import create_app
 from mayfly.entrypoints.http.stages import Stages
+from mayfly.intake.redrive import Redriven, Result
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Minute, Ms, minute_of
 from mayfly.model.retention import Retention
@@ -38,12 +40,19 @@ class Shelf(MemoryDeadLetters):
     def __init__(self, letters: Iterable[Letter]) -> None:
         super().__init__(MemoryMetadataStore(ManualClock(START)))
         self.asked: list[LettersWanted] = []
+        self.redriven: list[tuple[LettersWanted, bool, bool]] = []
         for letter in letters:
             self.note(letter)
 
     def letters(self, wanted: LettersWanted) -> list[Letter]:
         self.asked.append(wanted)
         return super().letters(wanted)
+
+    def run(self, wanted: LettersWanted, *, dry_run: bool, force: bool) -> list[Redriven]:
+        self.redriven.append((wanted, dry_run, force))
+        results = (Result.REDRIVEN, Result.STILL_REFUSED, Result.NOTHING_KEPT)
+        reasons = (None, "type-mismatch", None)
+        return [Redriven(*one) for one in zip(self.letters(wanted), results, reasons, strict=False)]
 
 
 class Desk:
@@ -53,11 +62,14 @@ class Desk:
         self.shelf = Shelf(letters)
         self.keys = MemoryKeyStore()
         self.keys.provide(MINUTE, Minute(MINUTE + 120))
-        stages = SimpleNamespace(letters=Letters(self.shelf, self.keys))
+        stages = SimpleNamespace(letters=Letters(self.shelf, self.keys), redrive=self.shelf)
         self.app = create_app(cast("Stages", stages))
 
     def get(self, **parameters: str) -> httpx.Response:
         return ask(self.app, "GET", "/v1/deadletters", params=parameters)
+
+    def redrive(self, body: Any) -> httpx.Response:
+        return ask(self.app, "POST", "/v1/deadletters/redrive", json=body)
 
 
 def test_a_letter_of_a_record_says_where_it_stood_and_what_is_kept() -> None:
@@ -155,3 +167,76 @@ def test_what_does_not_read_as_a_filter_is_refused(parameters: Mapping[str, str]
     answer = Desk().get(**parameters)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-request")
     assert says in answer.json()["detail"]
+
+
+def test_a_redrive_tells_what_became_of_each_and_how_many_of_each_result() -> None:
+    one, two, three = letter(1), letter(2), letter(3, kept=False)
+    desk = Desk(one, two, three)
+    answer = desk.redrive({"topic": "images"})
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-store")
+    assert answer.json() == {
+        "results": [
+            {"key": "images/3/1", "image_id": str(one.image_id), "result": "redriven", "reason": None},
+            {"key": "images/3/2", "image_id": str(two.image_id), "result": "still-refused", "reason": "type-mismatch"},
+            {"key": "images/3/3", "image_id": None, "result": "nothing-kept", "reason": None},
+        ],
+        "counts": {
+            "redriven": 1,
+            "still-refused": 1,
+            "nothing-kept": 1,
+            "too-often": 0,
+            "gone": 0,
+            "under-way": 0,
+        },
+        "next_cursor": None,
+    }
+    assert desk.shelf.redriven == [(LettersWanted(topic="images"), False, False)]
+
+
+def test_a_redrive_takes_the_filters_of_the_list_and_goes_on_where_it_ended() -> None:
+    desk = Desk(letter(9), *(letter(offset, topic="a.b", reason="corrupt") for offset in range(3)))
+    body = {
+        "reason": "corrupt",
+        "topic": "a.b",
+        "partition": 3,
+        "died_from": "2026-09-21T14:14:00Z",
+        "died_to": "2026-09-21T16:14:01+02:00",
+        "limit": 2,
+        "dry_run": True,
+        "force": True,
+    }
+    first = desk.redrive(body).json()
+    second = desk.redrive({**body, "cursor": first["next_cursor"]}).json()
+    assert [result["key"] for result in first["results"] + second["results"]] == [f"a.b/3/{n}" for n in range(3)]
+    assert second["next_cursor"] is None
+    expected = LettersWanted("corrupt", "a.b", 3, START, Ms(START + 1_000), 2, None)
+    assert desk.shelf.redriven == [(expected, True, True), (replace(expected, after="a.b/3/1"), True, True)]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ([], "dictionary"),
+        ({"reasons": "corrupt"}, "reasons"),
+        ({"dry_run": "yes"}, "dry_run"),
+        ({"force": 1}, "force"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 201}, "limit"),
+        ({"partition": "3"}, "partition"),
+        ({"partition": -1}, "partition"),
+        ({"died_to": "soon"}, "died_to is an RFC 3339 time"),
+        ({"cursor": "images/3/1"}, "the cursor is broken"),
+    ],
+)
+def test_a_wish_that_cannot_be_read_redrives_nothing(body: Any, says: str) -> None:
+    desk = Desk(letter(1))
+    answer = desk.redrive(body)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-request")
+    assert says in answer.json()["detail"]
+    assert desk.shelf.redriven == []
+
+
+def test_only_json_redrives() -> None:
+    desk = Desk(letter(1))
+    answer = ask(desk.app, "POST", "/v1/deadletters/redrive", content=b"{}", headers={"Content-Type": "text/plain"})
+    assert (answer.status_code, desk.shelf.redriven) == (415, [])

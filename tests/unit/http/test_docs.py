@@ -12,9 +12,11 @@ from mayfly.entrypoints.http.shapes import (
     ImageOut,
     LimitsOut,
     PageOut,
+    RedriveOut,
     RenditionOut,
     SweepRunOut,
 )
+from mayfly.intake.redrive import Result
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
 ASSETS = {"/console.css", "/console.js"}
@@ -60,8 +62,15 @@ def test_the_answers_shown_have_the_fields_there_are() -> None:
     assert shown("GET /v1/images").keys() == PageOut.model_fields.keys()
     assert shown("GET /v1/limits").keys() == LimitsOut.model_fields.keys()
     assert shown("POST /v1/sweeps").keys() == SweepRunOut.model_fields.keys()
-    for heading, shape in (("GET /v1/deadletters", DeadLettersOut),):
+    for heading, shape in (("GET /v1/deadletters", DeadLettersOut), ("POST /v1/deadletters/redrive", RedriveOut)):
         assert shape.model_validate(shown(heading)).model_dump() == shown(heading)
+
+
+def test_every_result_of_a_redrive_has_its_row() -> None:
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \|", sections()["POST /v1/deadletters/redrive"].partition("```json")[2], re.MULTILINE
+    )
+    assert rows == [result.value for result in Result]
 
 
 def test_every_parameter_of_a_route_is_named() -> None:

@@ -39,6 +39,7 @@ ALLOWED: Mapping[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/images/{image_id}/retry"): _OPERATORS,
     ("POST", "/v1/reprocess"): _OPERATORS,
     ("GET", "/v1/deadletters"): _OPERATORS,
+    ("POST", "/v1/deadletters/redrive"): _OPERATORS,
     ("POST", "/v1/sweeps"): _OPERATORS,
     ("POST", "/v1/clock/confirm"): _OPERATORS,
     ("GET", "/v1/limits"): _EVERYONE,

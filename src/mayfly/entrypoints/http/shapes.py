@@ -128,6 +128,23 @@ class DeadLettersOut(BaseModel):
     next_cursor: str | None
 
 
+class RedrivenOut(BaseModel):
+    """What became of one letter."""
+
+    key: str
+    image_id: str | None
+    result: str = Field(description="redriven, still-refused, nothing-kept, too-often, gone or under-way.")
+    reason: str | None
+
+
+class RedriveOut(BaseModel):
+    """What one call did, or, as a dry run, would do."""
+
+    results: list[RedrivenOut]
+    counts: Mapping[str, int] = Field(description="How many of each result; those of which there is none are 0.")
+    next_cursor: str | None = Field(description="Go on with it; null: that was the end.")
+
+
 def letter_out(letter: Letter) -> DeadLetterOut:
     at = letter.at
     expires_at = minute_end(letter.minute) if letter.image_id is None else letter.image_id.expires_at

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from mayfly.entrypoints.http.streams import EventStreams
 from mayfly.intake.admit import Forms
 from mayfly.intake.receive import UploadDoor
+from mayfly.intake.redrive import Redrive
 from mayfly.intake.sessions import Sessions
 from mayfly.model.instant import Ms
 from mayfly.operations.tokens import Tokens
@@ -50,6 +51,7 @@ class Stages:
     erasure: Erasure
     reprocess: Reprocess
     letters: Letters
+    redrive: Redrive
     sweep: Sweep
     reconcile: Reconcile
     clock: GuardedClock
