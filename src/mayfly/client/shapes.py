@@ -197,7 +197,7 @@ class DeadLetter:
 @dataclass(frozen=True, slots=True)
 class Redriven:
     """What became of one letter, or would. `result` is `redriven`, `still-refused`, `nothing-kept`, `too-often`, `gone`
-    or `under-way`; `reason` says why it is refused still."""
+    or `under-way`; `reason` says why it is refused now, else why it had died."""
 
     key: str
     image_id: str | None

@@ -11,7 +11,17 @@ from enum import StrEnum
 from mayfly.intake.inspect import Inspector
 from mayfly.intake.reasons import SLUGS, reason_of
 from mayfly.model.address import Address
-from mayfly.model.errors import ClockHeld, Conflict, Gone, InvalidRequest, NotFound, ObjectMissing, Refused, Unopenable
+from mayfly.model.errors import (
+    Busy,
+    ClockHeld,
+    Conflict,
+    Gone,
+    InvalidRequest,
+    NotFound,
+    ObjectMissing,
+    Refused,
+    Unopenable,
+)
 from mayfly.model.formats import HEAD_BYTES
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord
@@ -22,10 +32,13 @@ from mayfly.model.stream import Letter
 from mayfly.ports.clock import Clock
 from mayfly.ports.dead_letters import DeadLetters, LettersWanted
 from mayfly.ports.metadata_store import MetadataStore
+from mayfly.ports.work_queue import WorkQueue
 from mayfly.vault.vault import Vault
 
 MOST_REDRIVES = 3
 """What died again after so many is not given another chance, unless somebody insists."""
+MOST_WAITING = 1_000
+"""Jobs in the queue from which on nothing is redriven: what comes in now would wait behind all of them."""
 ORIGINS = frozenset({State.FAILED, State.REJECTED})
 _OF_THE_DOOR = frozenset(SLUGS.values())
 
@@ -59,6 +72,7 @@ class Redrive:
         self,
         letters: DeadLetters,
         metadata: MetadataStore,
+        queue: WorkQueue,
         vault: Vault,
         clock: Clock,
         max_pixels: int,
@@ -66,6 +80,7 @@ class Redrive:
     ) -> None:
         self._letters = letters
         self._metadata = metadata
+        self._queue = queue
         self._vault = vault
         self._clock = clock
         self._max_pixels = max_pixels
@@ -77,10 +92,13 @@ class Redrive:
 
         Raises:
             ClockHeld: nothing was done.
+            Busy: the queue is long already; nothing was done.
             StorageFull: what was redriven before stays so; the rest is still there to be redriven.
         """
         if self._clock.held():
             raise ClockHeld("wall time jumped and nobody confirmed it yet: nothing is redriven meanwhile")
+        if not dry_run and self._queue.depth() >= MOST_WAITING:
+            raise Busy(f"{MOST_WAITING} images wait to be processed; go on when there are fewer")
         return [self._one(letter, dry_run, force) for letter in self._letters.letters(wanted)]
 
     def _one(self, letter: Letter, dry_run: bool, force: bool) -> Redriven:

@@ -29,6 +29,7 @@ from mayfly.entrypoints.worker import WorkerPool
 from mayfly.intake.admit import Forms
 from mayfly.intake.intake import Intake
 from mayfly.intake.receive import IntakeLimits, UploadDoor
+from mayfly.intake.redrive import Redrive
 from mayfly.intake.sessions import Sessions
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
@@ -119,7 +120,8 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 open=Open(metadata, vault),
                 erasure=Erasure(objects, metadata, keys, told),
                 reprocess=Reprocess(metadata, queue, keys, settings.renditions, told),
-                letters=Letters(SqliteDeadLetters(database, clock), keys),
+                letters=Letters(letters, keys),
+                redrive=Redrive(letters, metadata, queue, vault, clock, settings.max_pixels, told),
                 sweep=sweep,
                 reconcile=reconcile,
                 clock=clock,

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from mayfly.intake import redrive as module
 from mayfly.intake.redrive import MOST_REDRIVES, Redrive, Redriven, Result
 from mayfly.intake.stream import Buried
 from mayfly.model.address import Address
-from mayfly.model.errors import ClockHeld, StorageFull
+from mayfly.model.errors import Busy, ClockHeld, StorageFull
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import MINUTE
 from mayfly.model.lifecycle import State
@@ -34,7 +35,8 @@ def redrive(
     landing: Landing, *, dry_run: bool = False, force: bool = False, max_pixels: int = MOST_PIXELS, **instead: object
 ) -> list[Redriven]:
     house = landing.house
-    ports = {"letters": landing.letters, "metadata": house.metadata, "vault": house.vault, "clock": house.clock}
+    ports = {"letters": landing.letters, "metadata": house.metadata, "queue": house.queue}
+    ports |= {"vault": house.vault, "clock": house.clock}
     stage = Redrive(**{**ports, **instead}, max_pixels=max_pixels, journal=house.told)  # type: ignore[arg-type]
     return stage.run(ALL, dry_run=dry_run, force=force)
 
@@ -214,3 +216,13 @@ def test_what_a_fault_cuts_off_is_redriven_once_all_the_same(
     redrive(landing)
     assert landing.house.queue.depth() == 3
     assert {row.record.state for row in landing.house.metadata.tables.images.values()} == {State.RECEIVED}
+
+
+def test_nothing_is_added_to_a_long_queue(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_id = bury(landing, LARGE)
+    monkeypatch.setattr(module, "MOST_WAITING", 1)
+    landing.house.admit()
+    with pytest.raises(Busy):
+        redrive(landing, max_pixels=1 << 32)
+    assert landing.image(image_id).state is State.REJECTED
+    assert redrive(landing, max_pixels=1 << 32, dry_run=True)[0].result is Result.REDRIVEN

@@ -134,7 +134,7 @@ class RedrivenOut(BaseModel):
     key: str
     image_id: str | None
     result: str = Field(description="redriven, still-refused, nothing-kept, too-often, gone or under-way.")
-    reason: str | None
+    reason: str | None = Field(description="Why it is refused now; else why it had died.")
 
 
 class RedriveOut(BaseModel):
