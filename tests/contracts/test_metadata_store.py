@@ -125,6 +125,18 @@ class TestReserving:
         admitted(metadata, quick, Reservation(KEY, quick.id))
         assert metadata.reserve(Reservation(KEY, an_image().id), FAR) == quick.id
 
+    def test_who_lost_the_key_to_one_under_a_newer_hash_admits_nothing_either(
+        self, metadata: MetadataStore, an_image: AnImage, clock: ManualClock
+    ) -> None:
+        slow, quick = an_image(), an_image()
+        metadata.reserve(Reservation(KEY, slow.id), clock.now())
+        newer = Reservation(b"n" * 32, quick.id, (KEY,))
+        assert metadata.reserve(newer, FAR) == quick.id
+        with pytest.raises(LeaseLost):
+            admitted(metadata, slow, Reservation(KEY, slow.id))
+        admitted(metadata, quick, newer)
+        assert metadata.reserve(Reservation(KEY, an_image().id, (newer.key,)), FAR) == quick.id
+
     def test_a_stale_reservation_that_nobody_took_still_admits(
         self, metadata: MetadataStore, an_image: AnImage, clock: ManualClock
     ) -> None:

@@ -23,7 +23,8 @@ from mayfly.model.listing import Filter, Page
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """An idempotency key in use. `key` is a keyed hash of 32 bytes, never the caller's own text; `aliases` are the
-    same text under older keys of the hash: whoever holds one of them holds the key."""
+    same text under other keys of the hash: whoever holds one of them holds the key, and who held one until its time
+    passed loses it."""
 
     key: bytes
     image_id: ImageId

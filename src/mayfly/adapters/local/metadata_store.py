@@ -35,6 +35,9 @@ class SqliteMetadataStore:
                 holder = self._holder(connection, key, reservation.image_id)
                 if holder is not None:
                     return holder
+            # What is left under an older key is stale: whoever held it admits nothing under it any more.
+            stale = [(key, reservation.image_id.raw) for key in reservation.aliases]
+            connection.executemany("DELETE FROM reservations WHERE key = ? AND image_id <> ?", stale)
             connection.execute(
                 "INSERT OR REPLACE INTO reservations (key, image_id, minute, until) VALUES (?, ?, ?, ?)",
                 (reservation.key, reservation.image_id.raw, reservation.image_id.expiry_minute, until),

@@ -33,6 +33,10 @@ class MemoryMetadataStore:
                         return other.image_id
                     if not other.kept and now < other.until:
                         raise InFlight("a request with the same idempotency key is still under way")
+            for key in reservation.aliases:
+                other = self.tables.reservations.get(key)
+                if other and other.image_id != reservation.image_id:
+                    del self.tables.reservations[key]
             row = self.tables.reservations.get(reservation.key)
             if row is None or not row.kept or row.image_id != reservation.image_id:
                 self.tables.reservations[reservation.key] = ReservationRow(reservation.image_id, until)
