@@ -5,6 +5,7 @@ again on the same files (an adapter without files gives the same object).
 """
 
 import itertools
+import json
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.event_sink import KafkaEventSink
 from mayfly.adapters.kafka.image_stream import KafkaImageStream, Subscription
 from mayfly.adapters.local.claim_source import LocalClaimSource
 from mayfly.adapters.local.clock import SystemClock
@@ -139,11 +141,12 @@ class Entered:
 @dataclass(frozen=True)
 class Told:
     """A sink, `taken()`, which gives the key of each delivery, and `answer(how)`: `take`, `later`, `in a minute` or
-    `never`."""
+    `never`. `says_when`: whether a receiver of its kind can say when to come back; else a minute is just later."""
 
     sink: EventSink
     taken: Callable[[], list[str]]
     answer: Callable[[str], None]
+    says_when: bool = True
 
 
 @dataclass(frozen=True)
@@ -341,7 +344,7 @@ def local_histories(folder: Path) -> Iterator[Subject[RetentionHistory]]:
 
 
 @contextmanager
-def memory_sink() -> Iterator[Told]:
+def memory_sink(request: pytest.FixtureRequest) -> Iterator[Told]:
     sink = MemoryEventSink()
     faults = {"later": Unavailable("no"), "in a minute": Postponed("no", 60.0), "never": Refused("no")}
 
@@ -352,7 +355,7 @@ def memory_sink() -> Iterator[Told]:
 
 
 @contextmanager
-def webhook_sink() -> Iterator[Told]:
+def webhook_sink(request: pytest.FixtureRequest) -> Iterator[Told]:
     receiver = Receiver().up()
     sink = WebhookEventSink(receiver.url, KEY, "urn:mayfly:test", allow_private=True)
 
@@ -466,6 +469,34 @@ def kafka_stream(request: pytest.FixtureRequest) -> Iterator[Streamed]:
         lambda: broker.commit(f"other-{topic}", topic, {0: 1}),
     )
     broker.delete_topic(topic)
+
+
+@contextmanager
+def kafka_sink(request: pytest.FixtureRequest) -> Iterator[Told]:
+    """On the real broker. That its topic is not there is later, a limit below any event's size is never."""
+    broker: Topics = request.getfixturevalue("broker")
+    topic = broker.create_topic(partitions=3)
+    sink = KafkaEventSink(Connection(broker.bootstrap), topic, "urn:mayfly:test", seconds=2.0)
+    there = True
+
+    def answer(how: str) -> None:
+        nonlocal there
+        gone = how in ("later", "in a minute")
+        if gone and there:
+            broker.delete_topic(topic)
+        elif not gone and not there:
+            broker.create_topic(topic, partitions=3)
+        there = not gone
+        if there:
+            broker.alter(topic, {"max.message.bytes": "100" if how == "never" else "1000000"})
+
+    def taken() -> list[str]:
+        return [json.loads(message.value or b"")["id"] for message in broker.records(topic)]
+
+    yield Told(sink, taken, answer, says_when=False)
+    sink.close()
+    if there:
+        broker.delete_topic(topic)
 
 
 @contextmanager
@@ -584,7 +615,8 @@ RETENTION_HISTORIES: dict[str, Callable[[Path], AbstractContextManager[Subject[R
     "memory": memory_histories,
     "local": local_histories,
 }
-EVENT_SINKS: dict[str, Callable[[], AbstractContextManager[Told]]] = {
+EVENT_SINKS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Told]]] = {
+    "kafka": kafka_sink,
     "memory": memory_sink,
     "webhook": webhook_sink,
 }
@@ -698,7 +730,7 @@ def kept_history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sub
 
 @pytest.fixture(params=EVENT_SINKS)
 def told(request: pytest.FixtureRequest) -> Iterator[Told]:
-    with EVENT_SINKS[request.param]() as opened:
+    with EVENT_SINKS[request.param](request) as opened:
         yield opened
 
 

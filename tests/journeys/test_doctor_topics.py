@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from mayfly.cli.doctor import kafka_checks
 from mayfly.operations.check import Check
@@ -71,22 +70,13 @@ def not_sound(checks: Checks, topic: str) -> set[str]:
 @pytest.fixture
 def sound(broker: Topics) -> str:
     topic = broker.create_topic()
-    alter(broker, topic, SOUND)
+    broker.alter(topic, SOUND)
     return topic
 
 
 @pytest.fixture
 def doctor(broker: Topics, sound: str) -> Doctor:
     return Doctor({"MAYFLY_KAFKA": broker.bootstrap, "MAYFLY_TOPIC": sound})
-
-
-def alter(broker: Topics, topic: str, settings: Mapping[str, str]) -> None:
-    admin = broker.admin()
-    entries = [
-        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
-    ]
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    admin.incremental_alter_configs([resource])[resource].result(30)
 
 
 def test_a_sound_topic_is_found_sound(doctor: Doctor, sound: str) -> None:
@@ -100,12 +90,12 @@ def test_each_planted_fault_is_found_and_the_printed_commands_mend_them_all(
     doctor: Doctor, sound: str, broker: Topics, kafka_tools: Path
 ) -> None:
     for name, fault in FAULTS.items():
-        alter(broker, sound, SOUND | fault)
+        broker.alter(sound, SOUND | fault)
         assert not_sound(doctor.look(), sound) == {name}, fault
-        alter(broker, sound, SOUND)
+        broker.alter(sound, SOUND)
         assert not_sound(doctor.look(), sound) == set()
     for fault in FAULTS.values():
-        alter(broker, sound, fault)
+        broker.alter(sound, fault)
     checks = doctor.look()
     assert not_sound(checks, sound) == FAULTS.keys()
     for name in FAULTS:
@@ -114,7 +104,7 @@ def test_each_planted_fault_is_found_and_the_printed_commands_mend_them_all(
 
 
 def test_the_command_prints_what_is_found_and_how_to_mend_it(doctor: Doctor, broker: Topics, sound: str) -> None:
-    alter(broker, sound, FAULTS["retention"])
+    broker.alter(sound, FAULTS["retention"])
     command = [sys.executable, "-m", "mayfly", "doctor"]
     environment = {**os.environ, **doctor.environment}
     told = [
@@ -143,7 +133,7 @@ def test_a_missing_topic_is_made_by_the_printed_command(doctor: Doctor, kafka_to
 
 def test_a_copy_that_outlived_its_image_and_other_readers_are_found(doctor: Doctor, broker: Topics, sound: str) -> None:
     old = round(time.time() * 1000) - 8 * 24 * HOUR
-    alter(broker, sound, {"message.timestamp.type": "CreateTime", "retention.ms": "-1"})
+    broker.alter(sound, {"message.timestamp.type": "CreateTime", "retention.ms": "-1"})
     broker.produce(sound, Message(b"x", timestamp=old))
     group = f"others-of-{sound}"
     broker.commit(group, sound, {0: 1})
@@ -154,7 +144,7 @@ def test_a_copy_that_outlived_its_image_and_other_readers_are_found(doctor: Doct
     assert checks[f"topic {sound} other readers"].verdict == "failed"
     assert doctor.look(MAYFLY_KAFKA_GROUP=group)[f"topic {sound} other readers"].verdict == "ok"
     # What keeps it is mended, and so it goes.
-    alter(broker, sound, SOUND)
+    broker.alter(sound, SOUND)
     until(lambda: "oldest record" not in not_sound(doctor.look(), sound), "the broker to delete it")
 
 

@@ -48,6 +48,7 @@ RUN_BY = {
     ("nginx", "docs/howto/reach-it-from-elsewhere.md"): "journeys/test_proxies.py",
     ("properties", "docs/howto/kafka-topics.md"): "journeys/test_doctor_topics.py",
     ("python", "docs/howto/direct-upload.md"): "journeys/test_upload_form.py",
+    ("python", "docs/howto/kafka-events.md"): "journeys/test_kafka_events.py",
     ("python", "docs/howto/own-steps.md"): "journeys/test_own_steps_confined.py",
     ("python", "docs/howto/use-from-python.md"): "journeys/test_client.py",
     # Signatures, compared with the client's own.

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from support.server import until
 
@@ -67,6 +75,15 @@ class Topics:
         admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(CALL_SECONDS)
         until(lambda: len(admin.list_topics(name, timeout=5).topics[name].partitions) == partitions, f"topic {name}")
         return name
+
+    def alter(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of the topic; the others stay."""
+        admin = self.admin()
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        admin.incremental_alter_configs([resource])[resource].result(CALL_SECONDS)
 
     def delete_topic(self, name: str) -> None:
         admin = self.admin()

@@ -97,6 +97,15 @@ def test_a_broker_needs_something_to_read_or_tell_and_a_topic_needs_a_broker() -
     assert fault(MAYFLY_TOPIC="a").startswith("MAYFLY_TOPIC: needs kafka beside it")
 
 
+def test_the_topic_of_events_and_a_webhook_have_names_of_their_own(folder: Path) -> None:
+    hook = '[webhooks.kafka]\nurl = "https://example.org/"\nsecret = "env:SECRET"\n'
+    (folder / "mayfly.toml").write_text('kafka = "b:1"\nkafka_events = "told"\n' + hook)
+    (said,) = faults()
+    assert said.startswith("mayfly.toml:2: kafka_events: is told of events under the name kafka")
+    (folder / "mayfly.toml").write_text(hook)
+    assert load().webhooks[0].name == "kafka"
+
+
 def test_no_topic_is_read_and_written() -> None:
     assert "dead letters" in fault(**BROKER | {"MAYFLY_TOPIC": "a,mayfly.deadletters"})
     assert "dead letters" in fault(**BROKER, MAYFLY_KAFKA_DEAD_LETTERS="photos")

@@ -9,6 +9,7 @@ from typing import Any
 
 from mayfly.adapters.local.owner_socket import listening
 from mayfly.cli import Leaving
+from mayfly.cli.kafka import need_client
 from mayfly.entrypoints.ending import Ending
 from mayfly.entrypoints.http.app import create_app
 from mayfly.entrypoints.http.origin import Reach, is_loopback
@@ -31,6 +32,7 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
     settings = Settings.load(config, options, os.environ)
     configure(settings.log_format)
     leaving.unless_told()
+    need_client(settings)
     reach = _reach(settings)
     certificate = _certificate(settings)
     with embedded(settings) as owner:

@@ -15,6 +15,8 @@ from mayfly.settings.secrets import read_secret, reference_fault
 from mayfly.settings.sources import Source
 
 MEBIBYTE = 1024 * 1024
+KAFKA_SINK = "kafka"
+"""What the topic of events is called among the sinks, where each webhook has its own name."""
 MOST_TOPICS = 16
 MOST_CONSUMERS = 16
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
@@ -227,6 +229,9 @@ def _on_names(values: Mapping[str, Any]) -> _Faults:
             ("kafka_dead_letters" if "kafka_dead_letters" in values else "topic"),
             ("the topic of the dead letters must not be one that images are read from"),
         )
+    hooks = values.get("webhooks")
+    if values.get("kafka_events") and isinstance(hooks, Mapping) and KAFKA_SINK in hooks:
+        yield "kafka_events", f"is told of events under the name {KAFKA_SINK}: call the webhook of that name otherwise"
     if values.get("kafka_events") and values["kafka_events"] in (*read, dead):
         yield "kafka_events", "must be a topic of its own: neither images nor dead letters share it"
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -33,6 +33,7 @@ from mayfly.intake.redrive import Redrive
 from mayfly.intake.sessions import Sessions
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
+from mayfly.model.event import SENT
 from mayfly.model.image import Source
 from mayfly.model.instant import SECOND
 from mayfly.model.journal import Journal
@@ -58,6 +59,7 @@ from mayfly.retention.erase import Erasure
 from mayfly.retention.reconcile import Reconcile
 from mayfly.retention.sweep import Sweep
 from mayfly.settings import Settings
+from mayfly.settings.kafka import KAFKA_SINK
 from mayfly.settings.webhooks import read_secrets
 from mayfly.vault.vault import Vault
 
@@ -109,8 +111,9 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         readiness = Readiness()
         stores = Stores(vault, objects, metadata, queue, keys, clock)
         streams = EventStreams(events, told)
+        outlets = _outlets(settings, secrets, folder.origin)
         metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
-        metrics.read(*_of_events(settings, events, streams))
+        metrics.read(*_of_events(outlets, events, streams))
         yield Owner(
             stages=Stages(
                 uploads=UploadDoor(intake, intake_limits),
@@ -131,7 +134,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
                 tokens=Tokens(SqliteTokenStore(database), clock, told),
             ),
             scheduler=Scheduler(clock, keys, sweep, reconcile, events, readiness.swept, told),
-            relay=Relay(_outlets(settings, secrets, folder.origin), events, clock, told),
+            relay=Relay(outlets, events, clock, told),
             workers=_workers(settings, folder, stores, told),
             metadata=metadata,
             metrics=metrics,
@@ -191,13 +194,13 @@ def _workers(settings: Settings, folder: DataFolder, stores: Stores, told: Journ
     return WorkerPool(settings.workers, make_sandbox, open_own_steps, make_processing, told)
 
 
-def _of_events(settings: Settings, log: EventLog, streams: EventStreams) -> tuple[Read, ...]:
-    sinks = [webhook.name for webhook in settings.webhooks]
+def _of_events(outlets: Sequence[Outlet], log: EventLog, streams: EventStreams) -> tuple[Read, ...]:
+    sinks = [outlet.name for outlet in outlets]
     return partial(readings.of_streams, lambda: streams.count), partial(readings.of_sinks, sinks, log)
 
 
 def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> list[Outlet]:
-    return [
+    outlets = [
         Outlet(
             webhook.name,
             WebhookEventSink(webhook.url, secrets[webhook.name], origin, allow_private=webhook.allow_private),
@@ -205,6 +208,12 @@ def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> l
         )
         for webhook in settings.webhooks
     ]
+    if settings.kafka_events is not None:
+        from mayfly.wiring.kafka import event_sink_of  # only now: Kafka's client is an extra
+
+        sink = event_sink_of(settings, os.environ, settings.kafka_events, origin)
+        outlets.append(Outlet(KAFKA_SINK, sink, frozenset(SENT)))
+    return outlets
 
 
 def _retentions(settings: Settings) -> Mapping[Source, Retention]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.event_sink import KafkaEventSink
 from mayfly.adapters.kafka.producer import ImageProducer
 from mayfly.adapters.kafka.topic import look
 from mayfly.model.topic import ClusterState
@@ -29,6 +30,15 @@ def connection_of(settings: Settings, environ: Mapping[str, str]) -> Connection:
         token_endpoint=settings.kafka_token_endpoint,
         scope=settings.kafka_scope,
     )
+
+
+def event_sink_of(settings: Settings, environ: Mapping[str, str], topic: str, origin: str) -> KafkaEventSink:
+    """What writes events to a topic, as `origin`.
+
+    Raises:
+        Misconfigured: as `connection_of`, or the client library refuses the settings.
+    """
+    return KafkaEventSink(connection_of(settings, environ), topic, origin)
 
 
 def producer_of(settings: Settings, environ: Mapping[str, str]) -> ImageProducer:

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, DescribeClusterResult
 
 from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.membership import make
 from mayfly.model.errors import Misconfigured, Unavailable
 
 ANSWER_SECONDS = 5.0
@@ -28,10 +29,7 @@ class Reach:
         """
         self._connection = connection
         self._told: list[KafkaError] = []
-        try:
-            self.admin = AdminClient(connection.properties() | {"error_cb": self._told.append})
-        except KafkaException as fault:
-            raise Misconfigured(f"kafka: {self.said(fault.args[0])}") from None
+        self.admin: AdminClient = make(AdminClient, connection.properties() | {"error_cb": self._told.append})
 
     def let_in(self) -> DescribeClusterResult:
         """The cluster's own description, once it lets us in.

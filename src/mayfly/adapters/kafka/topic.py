@@ -1,12 +1,9 @@
 """A look at a cluster and at topics of it. Changes nothing, makes no topic, joins no group."""
 
 import contextlib
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from confluent_kafka import (
-    TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -22,8 +19,6 @@ from mayfly.model.topic import UNLIMITED, ClusterState, TopicState
 
 MOST_GROUPS = 500
 """Of so many groups it is asked whether they read our topics."""
-_OLDEST_SECONDS = 5.0
-_POLL_SECONDS = 0.05
 _NO_LIMIT = 2**63 - 1
 """As Kafka writes it."""
 
@@ -40,7 +35,6 @@ def look(connection: Connection, group: str, topics: Collection[str]) -> Cluster
 
 class _Looking:
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
         self._reach = Reach(connection)
         self._admin = self._reach.admin
 
@@ -126,39 +120,10 @@ class _Looking:
                     yield group
 
     def _oldest(self, partitions: Sequence[TopicPartition]) -> Iterator[tuple[int, Ms]]:
-        """By partition, the timestamp of the first record there is."""
-        first, end = self._offsets(partitions, OffsetSpec.earliest()), self._offsets(partitions, OffsetSpec.latest())
-        waiting = {each for each, offset in first.items() if offset < end.get(each, 0)}
-        if not waiting:
-            return
-        # As little as the broker gives: one batch a partition. The group is not joined.
-        little = {"group.id": "mayfly-looks", "enable.auto.commit": False, "fetch.message.max.bytes": 1}
-        consumer = Consumer(self._connection.properties() | little)
-        try:
-            topic = partitions[0].topic
-            consumer.assign([TopicPartition(topic, each, first[each]) for each in waiting])
-            deadline = time.monotonic() + _OLDEST_SECONDS
-            while waiting and time.monotonic() < deadline:
-                record = consumer.poll(_POLL_SECONDS)
-                if record is None or record.error() is not None:
-                    continue
-                partition, (kind, at) = record.partition(), record.timestamp()
-                if partition in waiting:
-                    waiting.discard(partition)
-                    consumer.pause([TopicPartition(topic, partition)])
-                    if kind != TIMESTAMP_NOT_AVAILABLE:
-                        yield partition, Ms(at)
-        finally:
-            consumer.close()
-
-    def _offsets(self, partitions: Sequence[TopicPartition], which: OffsetSpec) -> Mapping[int, int]:
-        asked = self._admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=ANSWER_SECONDS)
-        found = {}
-        for place, answer in asked.items():
+        """By partition, the timestamp of the first record there is that has one."""
+        wanted = dict.fromkeys(partitions, OffsetSpec.for_timestamp(0))
+        for place, answer in self._admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS).items():
             with contextlib.suppress(KafkaException):
-                found[place.partition] = answer.result().offset
-        return found
-
-
-def _said(fault: KafkaException) -> str:
-    return str(fault.args[0].str())
+                found = answer.result()
+                if found.offset >= 0:
+                    yield place.partition, Ms(found.timestamp)
