@@ -73,7 +73,7 @@ class Topics:
         settings = {"max.message.bytes": str(LARGEST)} | {key.replace("_", "."): value for key, value in config.items()}
         admin = self.admin()
         admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(CALL_SECONDS)
-        until(lambda: len(admin.list_topics(name, timeout=5).topics[name].partitions) == partitions, f"topic {name}")
+        until(lambda: self._is_led(name, partitions), f"topic {name}")
         return name
 
     def alter(self, topic: str, settings: Mapping[str, str]) -> None:
@@ -129,6 +129,13 @@ class Topics:
                 raise KafkaException(fault)
         # What is told of a delivery leaves the headers out.
         return [replace(as_message(told[number][1]), headers=m.headers) for number, m in enumerate(given)]
+
+    def _is_led(self, topic: str, partitions: int) -> bool:
+        """Whether each partition has a leader that knows of it: listed it is before."""
+        try:
+            return len(self.bounds(topic)) == partitions
+        except KafkaException:
+            return False
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """By partition, the first offset there is and the next one to come."""
