@@ -53,6 +53,10 @@ class SlotKeyStore:
         return None if mark is None else Minute(mark)
 
     def key(self, minute: Minute) -> bytes:
+        # A key that is there is told without the lock, which others hold while the disk works.
+        known = self._minutes.keys.get(minute)
+        if known is not None:
+            return known
         with self._lock:
             return _key_of(self._minutes, minute, "minute")
 
@@ -77,6 +81,9 @@ class SlotKeyStore:
                 self._weeks.put(made)
 
     def week_key(self, week: Week) -> bytes:
+        known = self._weeks.keys.get(week)
+        if known is not None:
+            return known
         with self._lock:
             return _key_of(self._weeks, week, "week")
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +17,9 @@ from mayfly.model.errors import MayflyError, Unavailable
 _MOST_OPERATIONS = 128
 _MOST_BYTES = 512 * 1024
 """Of operations in one request: half of what the owner reads."""
+_GATHERING_SECONDS = 0.0015
+"""Where several ask at a time, so long is waited for the others: a request costs the owner more than ten operations
+(measured with 8 threads: 0.9 to 1.1 requests an image instead of 1.5, and a third less of the owner's CPU)."""
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 120.0
 """A write may wait long for a slow disk; the session lasts as long as the owner is at it."""
@@ -31,13 +35,15 @@ class Broken(Exception):
 
 
 class Asked:
-    """One operation under way. `session`: the number of the only session it may go into; None: any."""
+    """One operation under way. `session`: the number of the only session it may go into; None: any. `awaited`: whether
+    somebody waits for its answer; what nobody waits for goes with the next request."""
 
-    __slots__ = ("answer", "session", "text")
+    __slots__ = ("answer", "awaited", "session", "text")
 
-    def __init__(self, text: str, session: int | None) -> None:
+    def __init__(self, text: str, session: int | None = None, *, awaited: bool = True) -> None:
         self.text = text
         self.session = session
+        self.awaited = awaited
         self.answer: Future[dict[str, Any]] = Future()
 
     def refuse(self, fault: MayflyError) -> None:
@@ -61,6 +67,8 @@ class Lane:
         self._idle_seconds = idle_seconds
         self._changed = threading.Condition()
         self._waiting: deque[Asked] = deque()
+        self._awaited = False
+        self._crowded = False
         self._closed = False
         self._last_path: str | None = None
         self._connection: _UnixConnection | None = None
@@ -73,7 +81,9 @@ class Lane:
         with self._changed:
             if not self._closed:
                 self._waiting.append(asked)
-                self._changed.notify()
+                if asked.awaited:
+                    self._awaited = True
+                    self._changed.notify()
                 return
         asked.refuse(Unavailable(_CLOSED))
 
@@ -112,16 +122,22 @@ class Lane:
 
     def _next(self) -> list[Asked] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed, self._idle_seconds)
+            self._changed.wait_for(lambda: self._awaited or self._closed, self._idle_seconds)
+        if self._crowded:
+            time.sleep(_GATHERING_SECONDS)
+        with self._changed:
+            self._awaited = False
             if self._closed and not self._waiting:
                 return None
             group: list[Asked] = []
             size = 0
-            while self._waiting and len(group) < _MOST_OPERATIONS:
+            while self._waiting:
                 size += len(self._waiting[0].text)
-                if group and size > _MOST_BYTES:
+                if len(group) == _MOST_OPERATIONS or (group and size > _MOST_BYTES):
+                    self._awaited = True
                     break
                 group.append(self._waiting.popleft())
+            self._crowded = sum(asked.awaited for asked in group) > 1
             return group
 
     def _request(self, method: str, path: str, body: str | None) -> tuple[int, dict[str, Any]]:

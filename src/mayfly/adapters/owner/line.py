@@ -106,8 +106,8 @@ class OwnerLine:
         return self._ask(self._durable, operation, None)
 
     def tell(self, operation: Mapping[str, Any]) -> None:
-        """Ask, and wait for no answer."""
-        self._quick.put(Asked(_text(operation), None))
+        """Ask, and wait for no answer: it goes with what is asked next, a second later at the latest."""
+        self._quick.put(Asked(_text(operation), awaited=False))
 
     def close(self) -> None:
         """End the session, after what was asked before."""

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from mayfly import __version__
-from mayfly.entrypoints.http.owner.operations import DURABLE, answer
+from mayfly.entrypoints.http.owner.operations import DURABLE, OF_MEMORY, answer
 from mayfly.entrypoints.http.stages import Stages, stages_in, stages_of
 from mayfly.entrypoints.http.upload import body_of
 from mayfly.intake.sessions import Session, Sessions
@@ -49,7 +49,7 @@ def close_session(name: str, stages: TheStages) -> None:
 
 
 # No shape is checked by the framework here: this is asked for every image, and both ends are of one version.
-@router.post("/intake")
+@router.route("/intake", methods=["POST"])
 async def ask(request: Request) -> Response:
     """Answer the operations of a session: all of them, in their order, whatever became of each."""
     stages = stages_in(request)
@@ -66,18 +66,22 @@ async def ask(request: Request) -> Response:
 async def _answers(
     sessions: Sessions, session: Session, asked: list[dict[str, Any]], pool: ThreadPoolExecutor
 ) -> list[dict[str, Any]]:
-    """Those that wait for the disk at once, each in a thread of its own; the others one after the other, in one."""
+    """In their order: those of memory at once, and in this one; reads in one thread; what waits for the disk at once,
+    each in a thread of its own."""
     results: list[dict[str, Any]] = [{}] * len(asked)
 
     def act(numbers: list[int]) -> None:
         for number in numbers:
             results[number] = answer(sessions, session, asked[number])
 
-    slow = [number for number, one in enumerate(asked) if one.get("op") in DURABLE]
-    quick = [number for number in range(len(asked)) if number not in slow]
-    parts = [quick, *([number] for number in slow)]
-    loop = asyncio.get_running_loop()
-    await asyncio.gather(*(loop.run_in_executor(pool, act, part) for part in parts if part))
+    kinds = [one.get("op") for one in asked]
+    act([number for number, kind in enumerate(kinds) if kind in OF_MEMORY])
+    durable = [[number] for number, kind in enumerate(kinds) if kind in DURABLE]
+    others = [number for number, kind in enumerate(kinds) if kind not in OF_MEMORY and kind not in DURABLE]
+    parts = [*durable, others] if others else durable
+    if parts:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(pool, act, part) for part in parts))
     return results
 
 

@@ -1,7 +1,8 @@
 """What a consumer asks within its session, one function an operation: from JSON to the stage, and back.
 
-What is answered from memory or by a read is done one after the other; what waits for the disk is done at once, each in
-a thread of its own, so that the database's one thread makes one commit of all.
+What memory answers is answered on the event loop; reads of the database are done one after the other in a thread; what
+waits for the disk is done at once, each in a thread of its own, so that the database's one thread makes one commit of
+all.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ Operation = Callable[[Sessions, Session, Json], Any]
 def answer(sessions: Sessions, session: Session, asked: Json) -> dict[str, Any]:
     """`{"ok": ...}`, or `{"fault": the error's class, "detail": its text}`."""
     try:
-        operation = {**AT_ONCE, **DURABLE}[asked["op"]]
+        operation = _ALL[asked["op"]]
         return {"ok": operation(sessions, session, asked)}
     except MayflyError as fault:
         return {"fault": type(fault).__name__, "detail": str(fault)}
@@ -120,12 +121,14 @@ def _reservation(told: list[Any]) -> Reservation:
     return Reservation(bytes_of(key), image_id, tuple(bytes_of(alias) for alias in aliases))
 
 
-AT_ONCE: Mapping[str, Operation] = {
+OF_MEMORY: Mapping[str, Operation] = {
     "enter": _enter,
     "leave": _leave,
     "key": _key,
     "week_key": _week_key,
     "erased": _erased,
+}
+READS: Mapping[str, Operation] = {
     "get": _get,
     "letter": _letter,
     "letters": _letters,
@@ -139,3 +142,4 @@ DURABLE: Mapping[str, Operation] = {
     "note": _note,
     "published": _published,
 }
+_ALL = {**OF_MEMORY, **READS, **DURABLE}

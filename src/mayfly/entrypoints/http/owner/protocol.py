@@ -10,6 +10,7 @@ from mayfly.entrypoints.http.protocol import BoundedProtocol
 
 _PEER = struct.Struct("iii")  # struct ucred: pid, uid, gid
 _ROOT = 0
+_UNREAD_BYTES = 64 * 1024
 
 
 class OwnerProtocol(BoundedProtocol):
@@ -20,6 +21,8 @@ class OwnerProtocol(BoundedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Head and body of an answer in one write: who may ask here takes its answers.
+        transport.set_write_buffer_limits(high=_UNREAD_BYTES)
         if not may_ask(cast("socket.socket", transport.get_extra_info("socket"))):
             transport.abort()
 
