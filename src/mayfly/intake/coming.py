@@ -1,5 +1,7 @@
 """One record that has a birth, and what follows from it: its retention, its id, its labels, what is wrong with it."""
 
+import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,13 +9,13 @@ from functools import cached_property
 from mayfly.intake.envelope import Envelope
 from mayfly.intake.labels import split_labels
 from mayfly.model.claim import Claim
-from mayfly.model.errors import ClaimRefused, EmptyBody, InvalidRequest, TooLarge
+from mayfly.model.errors import ClaimFault, ClaimRefused, EmptyBody, InvalidRequest, TooLarge
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Ms
 from mayfly.model.retention import Retention
 from mayfly.model.stream import Coordinates
 from mayfly.model.terms import Terms
-from mayfly.ports.claim_source import CHUNK_BYTES
+from mayfly.ports.claim_source import CHUNK_BYTES, ClaimedFile, ClaimSource
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,24 @@ class Coming:
         """Its value, without another copy of it."""
         view = memoryview(self.value)
         return (view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES))
+
+
+def remove_claimed(claims: ClaimSource, coming: Coming) -> None:
+    """Remove the claimed file of a record that is done with, if it still is the one that was claimed.
+
+    Raises:
+        Unavailable: not now; it stands.
+    """
+    claim = coming.claim
+    if claim is None or claim.size > coming.terms.max_bytes:
+        return
+    with contextlib.suppress(ClaimFault), contextlib.closing(claims.open(claim)) as claimed:
+        if not claimed.external and _sha256(claimed) == claim.sha256:
+            claimed.remove()
+
+
+def _sha256(claimed: ClaimedFile) -> str:
+    digest = hashlib.sha256()
+    for chunk in claimed.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()

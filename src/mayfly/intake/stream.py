@@ -12,13 +12,12 @@ over, the admission meets itself, the letter stands, the claimed file is removed
 """
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mayfly.intake.coming import Coming
+from mayfly.intake.coming import Coming, remove_claimed
 from mayfly.intake.envelope import envelope_of
 from mayfly.intake.idempotency import Held
 from mayfly.intake.intake import Intake
@@ -50,7 +49,7 @@ from mayfly.model.job import Job
 from mayfly.model.lifecycle import State
 from mayfly.model.stream import Coordinates, Letter, StreamRecord
 from mayfly.model.terms import Terms
-from mayfly.ports.claim_source import ClaimedFile, ClaimSource
+from mayfly.ports.claim_source import ClaimSource
 from mayfly.ports.dead_letters import DeadLetters
 
 PATIENCE = Ms(MINUTE)
@@ -142,8 +141,9 @@ class StreamDoor:
         raise Unavailable("what was written of the image was taken away meanwhile")
 
     def _erased(self, coming: Coming) -> Passed:
-        # What an attempt before this one left would stand until somebody looks for orphans.
-        self._intake.objects.delete(Address.original(coming.image_id))
+        if self._intake.keys.is_erased(coming.image_id):
+            # What an attempt before this one left would stand until somebody looks for orphans.
+            self._intake.objects.delete(Address.original(coming.image_id))
         return self._pass(coming, "erased")
 
     def _key_is_gone(self, image_id: ImageId) -> bool:
@@ -154,7 +154,7 @@ class StreamDoor:
         return False
 
     def _pass(self, coming: Coming, reason: Literal["due", "erased"]) -> Passed:
-        self._take_away(coming)
+        remove_claimed(self._claims, coming)
         return Passed(reason)
 
     def _now(self) -> Ms:
@@ -168,7 +168,7 @@ class StreamDoor:
             found = self._intake.admissions.get(coming.image_id)
         except NotFound:
             return None
-        self._take_away(coming)
+        remove_claimed(self._claims, coming)
         if found.state is State.REJECTED:
             letter = self._letters.letter(str(coming.at))
             if letter is not None and not letter.published:
@@ -189,8 +189,11 @@ class StreamDoor:
                     return outcome
             finally:
                 self._intake.under_way.leave(coming.image_id)
-        except (EmptyBody, TooLarge, ClaimFault, InvalidRequest) as refusal:
-            return self._note(coming.at, reason_of(refusal), coming.image_id.expiry_minute)
+        except ClaimFault as refusal:
+            # Another consumer may have brought the image in, and removed its file, since we looked.
+            return self._met_itself(coming) or self._note_of(coming, refusal)
+        except (EmptyBody, TooLarge, InvalidRequest) as refusal:
+            return self._note_of(coming, refusal)
 
     def _store(self, coming: Coming, chunks: Iterator[bytes | memoryview]) -> Kept | Buried:
         began = time.perf_counter()
@@ -275,25 +278,13 @@ class StreamDoor:
         if self._intake.keys.is_erased(image_id):
             raise Erased("the image was erased")
 
+    def _note_of(self, coming: Coming, refusal: Refused) -> Buried:
+        self._refuse_erased(coming.image_id)
+        return self._note(coming.at, reason_of(refusal), coming.image_id.expiry_minute)
+
     def _note(self, at: Coordinates, reason: str, minute: Minute) -> Buried:
         letter = Letter.of_record(at, None, reason, self._intake.clock.now(), minute)
         standing = self._letters.note(letter)
         if standing == letter:
             self._intake.journal("dead_lettered", source=Source.KAFKA, reason=reason)
         return Buried(standing)
-
-    def _take_away(self, coming: Coming) -> None:
-        """Remove the claimed file of a record that is done with, if it still is the one that was claimed."""
-        claim = coming.claim
-        if claim is None or claim.size > coming.terms.max_bytes:
-            return
-        with contextlib.suppress(ClaimFault), contextlib.closing(self._claims.open(claim)) as claimed:
-            if not claimed.external and _sha256(claimed) == claim.sha256:
-                claimed.remove()
-
-
-def _sha256(claimed: ClaimedFile) -> str:
-    digest = hashlib.sha256()
-    for chunk in claimed.chunks():
-        digest.update(chunk)
-    return digest.hexdigest()

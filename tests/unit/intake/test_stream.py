@@ -615,6 +615,25 @@ class TestWhatPasses:
         assert landing.original(landing.id_of(record)) == GIF
         assert landing.house.queue.depth() == 1
 
+    @pytest.mark.parametrize("then", ["stays", "is erased"])
+    def test_a_file_that_the_other_consumer_took_in_and_removed_is_no_missing_one(
+        self, landing: Landing, then: str
+    ) -> None:
+        record = landing.claim("/in/a.gif")
+        landing.claims.put("/in/a.gif", GIF)
+
+        class Overtaken:
+            def open(self, claim: object) -> object:
+                if landing.claims.files:
+                    landing.take(record)
+                    if then == "is erased":
+                        landing.erase(landing.id_of(record))
+                return landing.claims.open(claim)  # type: ignore[arg-type]
+
+        expected = Kept(landing.id_of(record), created=False) if then == "stays" else Passed("erased")
+        assert landing.broken(claims=Overtaken()).take(record) == expected
+        assert landing.house.metadata.tables.letters == {}
+
     def test_what_a_crash_left_of_a_larger_write_is_written_over(self, landing: Landing) -> None:
         record = landing.record()
         landing.house.put(Address.original(landing.id_of(record)), OTHER * 100)
