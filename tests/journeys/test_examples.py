@@ -27,16 +27,19 @@ TOML = dict(blocks("toml"))
 ELSEWHERE = {
     "README.md:1": "make: this very run, and the demo's own tests",
     "CONTRIBUTING.md:1": "make: this very run",
+    "docs/howto/kafka-topics.md:1": "a broker; test_doctor_topics.py",
+    "docs/howto/kafka-topics.md:2": "a broker; test_doctor_topics.py",
+    "docs/howto/kafka.md:1": "a package index and a broker; test_kafka.py starts one",
+    "docs/howto/kafka.md:2": "a broker; test_kafka.py starts one",
     "docs/howto/reach-it-from-elsewhere.md:1": "ssh to another machine",
     "docs/howto/reach-it-from-elsewhere.md:3": "another machine's name; test_reach.py runs it, led here",
     "docs/howto/reach-it-from-elsewhere.md:4": "another machine's name; test_reach.py runs it, led here",
     "docs/howto/reach-it-from-elsewhere.md:5": "asks for a certificate; test_reach.py starts it",
     "docs/howto/run-as-a-service.md:1": "root, in /opt; test_wheel.py installs the wheel",
     "docs/howto/run-as-a-service.md:2": "root, and systemd; test_service.py starts what the unit starts",
-    "docs/howto/kafka-topics.md:1": "a broker; test_doctor_topics.py",
-    "docs/howto/kafka-topics.md:2": "a broker; test_doctor_topics.py",
-    "docs/reference/cli.md:19": "a broker; test_doctor_topics.py",
-    "docs/reference/cli.md:20": "the demo has tests of its own",
+    "docs/reference/cli.md:2": "a broker; test_kafka.py starts one",
+    "docs/reference/cli.md:20": "a broker; test_doctor_topics.py",
+    "docs/reference/cli.md:21": "the demo has tests of its own",
     "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
 }
 """Where what stands in a block is run instead, or why it cannot be."""
@@ -59,7 +62,7 @@ RUN_BY = {
 
 CODES = {
     # An image that was processed is not to be retried, and is told so.
-    "docs/reference/cli.md:7": 1,
+    "docs/reference/cli.md:8": 1,
     "docs/reference/http.md:10": 22,
     # KEY and POLICY stand for a form's own: 403, and curl's code for that.
     "docs/reference/http.md:3": 22,

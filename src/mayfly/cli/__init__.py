@@ -28,6 +28,12 @@ app.add_typer(deadletters.app)
 app.add_typer(remote.clock_app)
 app.add_typer(token.app)
 
+Kafka = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Kafka brokers, with commas between. [default: none]")
+]
+Topics = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Topic to read images from; repeatable.")]
+KafkaGroup = Annotated[str | None, typer.Option(metavar="NAME", help="Consumer group. [default: mayfly]")]
+
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 something failed, 2 wrong usage or settings, 3 no server, 4 gone."""
@@ -105,6 +111,12 @@ def up(
         bool | None, typer.Option("--behind-proxy", help="A proxy stands in front: everyone needs a token.")
     ] = None,
     workers: Annotated[str | None, typer.Option(metavar="N", help="Worker processes. [default: one a core]")] = None,
+    kafka: Kafka = None,
+    topic: Topics = None,
+    kafka_group: KafkaGroup = None,
+    kafka_consumers: Annotated[
+        str | None, typer.Option(metavar="N", help="Consumer processes; 0: you start them. [default: 1]")
+    ] = None,
     clock: Annotated[Path | None, typer.Option(metavar="FILE", help="Move time by this file (tests, demo).")] = None,
     log_format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="auto, text or json. [default: auto]")
@@ -127,10 +139,44 @@ def up(
         "tls_key": tls_key,
         "behind_proxy": behind_proxy,
         "workers": workers,
+        "kafka": kafka,
+        "topic": topic,
+        "kafka_group": kafka_group,
+        "kafka_consumers": kafka_consumers,
         "clock": clock,
         "log_format": log_format,
     }
     run_up(config, options, leaving)
+
+
+@app.command()
+def consume(
+    kafka: Kafka = None,
+    topic: Topics = None,
+    kafka_group: KafkaGroup = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of sealed data. [default: mayfly-data]")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of keys. [default: DATA.keys]")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="auto, text or json. [default: auto]")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings. [default: mayfly.toml]")] = None,
+    tether: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Take images in from Kafka, beside a `mayfly up` that runs. `mayfly up --kafka` starts it by itself."""
+    leaving = Leaving()  # before the imports, as above
+    from mayfly.cli.consume import consume as run_consume
+
+    options: dict[str, Any] = {
+        "kafka": kafka,
+        "topic": topic,
+        "kafka_group": kafka_group,
+        "data": data,
+        "keys": keys,
+        "log_format": log_format,
+    }
+    run_consume(config, options, tether, leaving)
 
 
 for _command in remote.COMMANDS:

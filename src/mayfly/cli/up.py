@@ -9,7 +9,9 @@ from typing import Any
 
 from mayfly.adapters.local.owner_socket import listening
 from mayfly.cli import Leaving
+from mayfly.cli.consume import COMMAND, environment_of
 from mayfly.cli.kafka import need_client
+from mayfly.entrypoints.consumers import Consumers
 from mayfly.entrypoints.ending import Ending
 from mayfly.entrypoints.http.app import create_app
 from mayfly.entrypoints.http.origin import Reach, is_loopback
@@ -19,6 +21,7 @@ from mayfly.entrypoints.http.tls import Certificate
 from mayfly.entrypoints.service_manager import ServiceManager
 from mayfly.journal import configure
 from mayfly.model.errors import MayflyError, Misconfigured
+from mayfly.model.journal import Journal
 from mayfly.settings import Settings
 from mayfly.wiring.embedded import Owner, embedded
 
@@ -41,7 +44,8 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
         given_back = owner.metadata.give_back_all()
         owner.journal("started", records=given_back or None)
         manager = ServiceManager(os.environ, partial(owner.stages.readiness.ready, owner.stages.clock))
-        ending = Ending((owner.workers, owner.scheduler, owner.relay), owner.journal)
+        consumers = _consumers(settings, environment_of(config, options, os.environ), owner.journal)
+        ending = Ending((owner.workers, owner.scheduler, owner.relay, consumers), owner.journal)
 
         def on_listening() -> None:
             # uvicorn listens for signals by now. It raises the one that stopped it once more when it is done.
@@ -52,6 +56,7 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
             owner.scheduler.start()
             owner.workers.start()
             owner.relay.start()
+            consumers.start()
 
         def on_stopping() -> None:
             manager.stopping()
@@ -82,6 +87,11 @@ def _refuse_without_a_token(reach: Reach, owner: Owner, settings: Settings) -> N
             f"host: listening on {settings.host} takes a token, and {settings.data} has none that is live: "
             "make one first, such as `mayfly token create --role uploader --expires 30d`"
         )
+
+
+def _consumers(settings: Settings, environ: Mapping[str, str], journal: Journal) -> Consumers:
+    wanted = settings.kafka is not None and bool(settings.topic)
+    return Consumers(settings.kafka_consumers if wanted else 0, COMMAND, environ, journal)
 
 
 def _reach(settings: Settings) -> Reach:

@@ -12,7 +12,7 @@ from mayfly.settings.toml import TomlFile, read_toml
 
 DEFAULT_FILE = Path("mayfly.toml")
 CONFIG_VARIABLE = "MAYFLY_CONFIG"
-_PREFIX = "MAYFLY_"
+PREFIX = "MAYFLY_"
 TABLES = frozenset({"labels", "renditions", "webhooks"})
 _PATHS = frozenset(
     {"data", "keys", "clock", "tls_certificate", "tls_key", "kafka_ca", "kafka_certificate", "kafka_key"}
@@ -63,7 +63,7 @@ class EnvironmentSource:
         return f"environment {self.origin(name)}" + (f": {path}" if path != name else "")
 
     def origin(self, name: str) -> str:
-        return _PREFIX + name.upper()
+        return PREFIX + name.upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +125,15 @@ def _from_environment(environ: Mapping[str, str], known: Collection[str], faults
     """An empty variable counts as not set. One that nearly names a setting is a fault; any other is not ours."""
     values: dict[str, Any] = {}
     for variable, text in sorted(environ.items()):
-        name = variable.removeprefix(_PREFIX).lower()
-        if not variable.startswith(_PREFIX) or not text:
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or not text:
             continue
         if name in TABLES:
             _add_table(values, name, text, faults)
         elif name in known:
             values[name] = text
         elif variable != CONFIG_VARIABLE and (near := difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE)):
-            faults.append(f"environment {variable}: no such setting; did you mean {_PREFIX}{near[0].upper()}?")
+            faults.append(f"environment {variable}: no such setting; did you mean {PREFIX}{near[0].upper()}?")
     return values
 
 
@@ -141,4 +141,4 @@ def _add_table(values: dict[str, Any], name: str, text: str, faults: list[str]) 
     try:
         values[name] = json.loads(text)
     except ValueError as error:
-        faults.append(f"environment {_PREFIX}{name.upper()}: must be a JSON object ({error})")
+        faults.append(f"environment {PREFIX}{name.upper()}: must be a JSON object ({error})")

@@ -34,7 +34,8 @@ def test_every_command_has_its_section_and_every_section_its_command() -> None:
 
 def test_every_option_is_named_and_no_other() -> None:
     for name, command in COMMANDS.items():
-        options = {text for parameter in command.params for text in parameter.opts if text.startswith("-")}
+        shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+        options = {text for parameter in shown for text in parameter.opts if text.startswith("-")}
         options -= {"-h", "--help"}
         named = set(re.findall(r"`(--?[a-z-]+)", sections()[name]))
         assert named == options, name
