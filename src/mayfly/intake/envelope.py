@@ -17,6 +17,7 @@ from mayfly.intake.file_name import file_name_of
 from mayfly.model.claim import Claim
 from mayfly.model.errors import ClaimRefused, InvalidRequest
 from mayfly.model.retention import Retention
+from mayfly.model.stream import UNREADABLE_HEADERS
 
 MOST_HEADERS = 256
 LONGEST_HEADER = 4_096
@@ -89,6 +90,8 @@ def _texts(headers: Sequence[tuple[str, bytes]]) -> tuple[dict[str, str], list[I
     if len(headers) > MOST_HEADERS:
         faults.append(InvalidRequest(f"a record has at most {MOST_HEADERS} headers; this one has {len(headers)}"))
     seen: set[str] = set()
+    if tuple(headers) == UNREADABLE_HEADERS:
+        faults.append(InvalidRequest("the name of a header is not UTF-8"))
     for name, raw in headers[:MOST_HEADERS]:
         name = name.lower()
         if name not in _READ and not name.startswith(_PREFIX + _LABEL):

@@ -29,6 +29,10 @@ class Coordinates:
         return f"{self.partition}/{self.offset}"
 
 
+UNREADABLE_HEADERS = (("\ufffd", b""),)
+"""What stands in the place of headers that could not be read at all: a name that is no text spoils them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
     """One record as it came. `timestamp` is its birth, None where the record has none; `value` None is a tombstone.

@@ -11,6 +11,7 @@ from mayfly.intake.envelope import LONGEST_CLAIM, LONGEST_HEADER, MOST_HEADERS, 
 from mayfly.model.claim import Claim
 from mayfly.model.errors import ClaimRefused
 from mayfly.model.retention import Retention
+from mayfly.model.stream import UNREADABLE_HEADERS
 
 SHA = "ab" * 32
 DATA = {"uri": "file:///in/a.jpg", "sha256": SHA, "bytes": 3}
@@ -91,6 +92,10 @@ def test_of_a_header_that_comes_twice_neither_counts(twice: str) -> None:
         assert envelope.fault is not None
         assert (envelope.event, envelope.source, envelope.retain) == (None, None, None)
         assert (envelope.labels, envelope.declared_type) == ({}, None)
+
+
+def test_headers_that_could_not_be_read_at_all_are_at_fault() -> None:
+    assert envelope_of(UNREADABLE_HEADERS, b"x").fault is not None
 
 
 def test_headers_that_are_not_read_may_hold_anything() -> None:

@@ -1,12 +1,17 @@
-"""What is asked of the brokers beside reading and writing: which topics there are, how far they reach, what may go."""
+"""What is asked of the brokers beside reading and writing: which topics there are, how far they reach, what may go.
+
+Each question has a client of its own, thrown away afterwards. One that lives through an outage is of no use (seen with
+librdkafka 2.16): it asks for offsets by a leader's epoch of before for ever, hears of groups no more, and an answer
+that comes after its time aborts the process (librdkafka issue 4605).
+"""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -45,12 +50,14 @@ class Administration:
     """Threads may share it."""
 
     def __init__(self, properties: Mapping[str, Any], refusals: Refusals) -> None:
+        self._properties = dict(properties) | {"error_cb": refusals.note}
         self._refusals = refusals
-        self._client: AdminClient = make(AdminClient, dict(properties) | {"error_cb": refusals.note})
+        # What can be told wrong now is told now: a file that is not there.
+        self._client()
 
-    def serve(self, seconds: float = 0.0) -> None:
-        """Let it tell what it has to tell."""
-        self._client.poll(seconds)
+    def _client(self) -> AdminClient:
+        client: AdminClient = make(AdminClient, self._properties)
+        return client
 
     def topics_are_there(self, topics: Collection[str], dead_letters: str, seconds: float) -> bool:
         """Whether all are there, the dead letters' after it was made if need be. False: the brokers do not answer.
@@ -59,12 +66,13 @@ class Administration:
             Misconfigured: one is not, or we are refused.
         """
         wanted = TopicCollection([*topics, dead_letters])
-        asked = self._client.describe_topics(wanted, request_timeout=CALL_SECONDS)
+        client = self._client()
+        asked = client.describe_topics(wanted, request_timeout=CALL_SECONDS)
         deadline = time.monotonic() + min(seconds, CALL_SECONDS)
         while wait(asked.values(), timeout=_SLICE_SECONDS).not_done and time.monotonic() < deadline:
-            self.serve()
+            client.poll(0)
             self._refusals.check()
-        self.serve()
+        client.poll(0)
         self._refusals.check()
         faults = {name: _fault(future) for name, future in asked.items() if future.done()}
         if len(faults) < len(asked):
@@ -75,7 +83,7 @@ class Administration:
                 *(f"topic: the broker has no topic {name}: make it, or name another" for name in absent)
             )
         if dead_letters in missing:
-            self._make(dead_letters)
+            self._make(client, dead_letters)
             return False
         if any(fault is not None for fault in faults.values()):
             return False
@@ -88,9 +96,10 @@ class Administration:
         if not places:
             return []
         specs = (OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.for_timestamp(0))
-        asked = [self._client.list_offsets(dict.fromkeys(places, spec), request_timeout=CALL_SECONDS) for spec in specs]
-        committed = self._committed([group], partitions)
-        if group not in committed:
+        client = self._client()
+        asked = [client.list_offsets(dict.fromkeys(places, spec), request_timeout=CALL_SECONDS) for spec in specs]
+        committed = self._committed(group, partitions)
+        if committed is None:
             return []
         earliest, latest, oldest = ({_as_partition(k): _result(v) for k, v in one.items()} for one in asked)
         return [
@@ -98,7 +107,7 @@ class Administration:
                 one,
                 earliest[one].offset,
                 latest[one].offset,
-                committed[group].get(one),
+                committed.get(one),
                 Ms(oldest[one].timestamp) if oldest[one].offset >= 0 else None,
             )
             for one in partitions
@@ -107,7 +116,8 @@ class Administration:
 
     def trim(self, group: str, bounds: Mapping[Partition, int]) -> None:
         """As `ports.image_stream.ImageStream.trim` says. A reader who commits nothing is seen by nobody."""
-        if others := self._other_readers(group, {one.topic for one in bounds}):
+        client = self._client()
+        if others := self._other_readers(client, group, bounds):
             raise Conflict(
                 f"nothing is trimmed: other groups read the topic, such as {others[0]}. Set kafka_trim to false"
             )
@@ -122,58 +132,54 @@ class Administration:
         if not lowered:
             return
         places = [TopicPartition(one.topic, one.number, offset) for one, offset in lowered.items()]
-        for future in self._client.delete_records(places, request_timeout=CALL_SECONDS).values():
+        for future in client.delete_records(places, request_timeout=CALL_SECONDS).values():
             if (code := _fault(future)) in _FORBIDDEN:
                 raise Conflict(f"nothing is trimmed: the broker does not let us delete records ({KafkaError(code)})")
             if code is not None:
                 raise Unavailable(f"not trimmed: {KafkaError(code).str()}")
 
-    def _other_readers(self, group: str, topics: Collection[str]) -> list[str]:
-        """Groups that committed offsets of these topics, or whose members hold partitions of them."""
-        listed = _result(self._client.list_consumer_groups(request_timeout=CALL_SECONDS))
+    def _other_readers(self, client: AdminClient, group: str, partitions: Collection[Partition]) -> list[str]:
+        """Groups that committed offsets of these partitions, or whose members hold any of their topics."""
+        listed = _result(client.list_consumer_groups(request_timeout=CALL_SECONDS))
         if listed is None or listed.errors:
             raise Unavailable("the brokers do not tell which groups there are")
         others = [one.group_id for one in listed.valid if one.group_id != group]
         if not others:
             return []
-        described = self._client.describe_consumer_groups(others, request_timeout=CALL_SECONDS)
-        committed = self._committed(others, None)
+        topics = {one.topic for one in partitions}
         found = set()
-        for name, future in described.items():
+        for name, future in client.describe_consumer_groups(others, request_timeout=CALL_SECONDS).items():
             told = _result(future)
-            if told is None or name not in committed:
+            committed = self._committed(name, partitions)
+            if told is None or committed is None:
                 raise Unavailable(f"the brokers do not tell what the group {name} reads")
             held = {place.topic for member in told.members for place in (member.assignment.topic_partitions or ())}
-            if (held | {one.topic for one in committed[name]}) & set(topics):
+            if committed or held & topics:
                 found.add(name)
         return sorted(found)
 
-    def _committed(
-        self, groups: Iterable[str], partitions: Collection[Partition] | None
-    ) -> dict[str, dict[Partition, int]]:
-        """By group, what it committed; without a group that the brokers do not tell of. None: of all partitions."""
-        places = None if partitions is None else [TopicPartition(one.topic, one.number) for one in partitions]
-        asked = {
-            group: self._client.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, places)], request_timeout=CALL_SECONDS
-            )[group]
-            for group in groups
-        }
-        found: dict[str, dict[Partition, int]] = {}
-        for group, future in asked.items():
-            if (told := _result(future)) is not None and not any(one.error for one in told.topic_partitions):
-                found[group] = {_as_partition(one): one.offset for one in told.topic_partitions if one.offset >= 0}
-            elif future.done() and _fault(future) == KafkaError.GROUP_ID_NOT_FOUND:
-                found[group] = {}
-        return found
+    def _committed(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int] | None:
+        """What a group committed of these; None if the brokers do not tell. A consumer that subscribes to nothing asks,
+        and joins no group by it: of an administrator, this question aborts the process after an outage (as above)."""
+        asking: Consumer = make(Consumer, self._properties | {"group.id": group, "enable.auto.commit": False})
+        try:
+            places = asking.committed([TopicPartition(one.topic, one.number) for one in partitions], CALL_SECONDS)
+        except KafkaException as fault:
+            self._refusals.note(fault.args[0])
+            return None
+        finally:
+            asking.close()
+        if any(place.error is not None for place in places):
+            return None
+        return {_as_partition(place): place.offset for place in places if place.offset >= 0}
 
-    def _make(self, dead_letters: str) -> None:
+    def _make(self, client: AdminClient, dead_letters: str) -> None:
         """
         Raises:
             Misconfigured: we may not.
         """
         topic = NewTopic(dead_letters, 1, -1, config=DEAD_LETTER_CONFIG)
-        made = self._client.create_topics([topic], request_timeout=CALL_SECONDS)[dead_letters]
+        made = client.create_topics([topic], request_timeout=CALL_SECONDS)[dead_letters]
         if (code := _fault(made)) in _FORBIDDEN:
             raise Misconfigured(
                 f"kafka_dead_letters: the broker has no topic {dead_letters} and does not let us make it "

@@ -6,7 +6,7 @@
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from mayfly.adapters.kafka.letter_box import LetterBox
 from mayfly.adapters.kafka.membership import Membership, partition_of
 from mayfly.adapters.kafka.refusals import Refusals, Tell
 from mayfly.model.instant import Ms
-from mayfly.model.stream import Coordinates, Letter, Partition, StreamRecord, Survey
+from mayfly.model.stream import UNREADABLE_HEADERS, Coordinates, Letter, Partition, StreamRecord, Survey
 
 _SERVE_SECONDS = 1.0
 
@@ -94,17 +94,24 @@ class KafkaImageStream:
         now = time.monotonic()
         if now - self._served >= _SERVE_SECONDS:
             self._served = now
-            self._administration.serve()
             self._letter_box.serve()
 
 
 def as_record(message: Message, tenure: int) -> StreamRecord:
     kind, timestamp = message.timestamp()
-    headers: Any = message.headers() or ()
     return StreamRecord(
         at=Coordinates(partition_of(message), int(message.offset() or 0)),
         tenure=tenure,
         timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else Ms(timestamp),
-        headers=[(str(name), value if isinstance(value, bytes) else b"") for name, value in headers],
+        headers=_headers(message),
         value=message.value(),
     )
+
+
+def _headers(message: Message) -> Sequence[tuple[str, bytes]]:
+    try:
+        told: Any = message.headers() or ()
+    except (SystemError, UnicodeDecodeError):
+        # confluent-kafka gives none of them if the name of one is no UTF-8.
+        return UNREADABLE_HEADERS
+    return [(str(name), value if isinstance(value, bytes) else b"") for name, value in told]

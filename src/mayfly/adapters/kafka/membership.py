@@ -23,6 +23,7 @@ READ_AHEAD_KIB = 16 * 1024
 COMMIT_MS = 500
 MOST_SILENCE_MS = 300_000
 """How long `poll` may stay uncalled before the group takes the partitions away: a stopped process's are needed."""
+CLOSE_SECONDS = 4.0
 _AGAIN_SECONDS = 1.0
 """Between two consumers: one that dies at once is not made anew in a loop."""
 
@@ -76,6 +77,7 @@ class Membership:
         self._assigned = False
         self._consumer: Consumer | None = None
         self._not_before = 0.0
+        self._fatal: KafkaError | None = None
 
     @property
     def held(self) -> Mapping[Partition, int]:
@@ -94,6 +96,9 @@ class Membership:
             message = consumer.poll(seconds)
         except KafkaException as fault:
             self._met(fault.args[0])
+            return None
+        if self._fatal is not None:
+            self._renew(self._fatal)
             return None
         if not self._assigned:
             self._refusals.check()
@@ -130,10 +135,13 @@ class Membership:
         self._drop()
 
     def _drop(self) -> None:
-        """A consumer that nobody closes hangs in its destructor."""
+        """A consumer that nobody closes hangs in its destructor; one whose brokers are away closes for most of a
+        minute. So it is closed, and nobody waits longer than is worth it."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            consumer.close()
+            closing = threading.Thread(target=consumer.close, name="kafka-closing", daemon=True)
+            closing.start()
+            closing.join(CLOSE_SECONDS)
         self._held.clear()
 
     def _alive(self, seconds: float) -> Consumer | None:
@@ -143,7 +151,7 @@ class Membership:
                 # Nothing wakes it: who wants to stop looks after each poll.
                 threading.Event().wait(min(wait, seconds))
                 return None
-            self._consumer = make(Consumer, self._properties | self._protocol | {"error_cb": self._refusals.note})
+            self._consumer = make(Consumer, self._properties | self._protocol | {"error_cb": self._erred})
             self._consumer.subscribe(self._topics, on_assign=self._come, on_revoke=self._gone, on_lost=self._gone)
         return self._consumer
 
@@ -163,19 +171,27 @@ class Membership:
 
     def _met(self, error: KafkaError) -> None:
         """What came in the place of a record."""
-        self._refusals.note(error)
-        if error.fatal():
-            self._bury_consumer(error)
+        self._erred(error)
+        if self._fatal is not None:
+            self._renew(self._fatal)
         elif not self._assigned:
             self._refusals.check()
 
-    def _bury_consumer(self, error: KafkaError) -> None:
+    def _erred(self, error: KafkaError) -> None:
+        self._refusals.note(error)
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._fatal = error
+
+    def _renew(self, error: KafkaError) -> None:
         """A fatal error is for good: that consumer never reads again (librdkafka, `rd_kafka_fatal_error`)."""
-        if error.code() in _NO_SUCH_PROTOCOL and self._protocol is _NEW_PROTOCOL:
+        self._fatal = None
+        # What was fatal is told in the text alone: the code is _FATAL.
+        lacking = any(KafkaError(code).str() in error.str() for code in _NO_SUCH_PROTOCOL)
+        if lacking and self._protocol is _NEW_PROTOCOL:
             self._protocol = _OLD_PROTOCOL
         else:
             self._not_before = time.monotonic() + _AGAIN_SECONDS
-            self._tell("stream_consumer_renewed", reason=str(error.name()))
+            self._tell("stream_consumer_renewed", reason=error.str())
         self._drop()
 
     def _ours(self, partitions: Collection[Partition]) -> list[TopicPartition]:
