@@ -26,6 +26,7 @@ TOML = dict(blocks("toml"))
 
 ELSEWHERE = {
     "README.md:1": "make: this very run, and the demo's own tests",
+    "README.md:4": "a broker; test_kafka_letters.py runs both lines",
     "CONTRIBUTING.md:1": "make: this very run",
     "docs/howto/kafka-topics.md:1": "a broker; test_doctor_topics.py",
     "docs/howto/kafka-topics.md:2": "a broker; test_doctor_topics.py",
