@@ -195,6 +195,15 @@ class TestKeys:
             with pytest.raises(KeyDestroyed):
                 keys.key(minute)
 
+    def test_a_key_is_let_go_of_though_nobody_asks_for_another(self, owner: Owner) -> None:
+        assert isinstance(owner.clock, ManualClock)
+        with owner.up(), owner.line() as line:
+            keys = OwnerKeys(line, OwnerClock(line))
+            enter(line, a_record(), keys)
+            assert keys._minutes
+            owner.clock.set(Ms((a_record().id.expiry_minute + 1) * MINUTE))
+            until(lambda: keys._minutes == {}, "the end of the key")
+
     def test_a_weeks_key_is_asked_once_a_minute_and_so_is_that_there_is_none(
         self, owner: Owner, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -30,6 +30,8 @@ class OwnerKeys:
         self._weeks: dict[Week, _WeekKey] = {}
         self._entered: set[ImageId] = set()
         self._looked = Minute(0)
+        # Also where nobody asks for a key any more.
+        line.each_second.append(self.forget_ended)
 
     def key(self, minute: Minute) -> bytes:
         self.forget_ended()

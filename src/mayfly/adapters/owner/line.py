@@ -52,6 +52,8 @@ class OwnerLine:
         """`path`: the socket's, short enough for an address while it lasts; asked for at each connection."""
         self.told = Told()
         """What the owner last said of the time."""
+        self.each_second: list[Callable[[], None]] = []
+        """Called, on a thread of the line's, after each answer: about every second, and more often."""
         self._opened = threading.Condition()
         self._session: _Session | None = None
         self._sessions = 0
@@ -160,6 +162,8 @@ class OwnerLine:
             self.told.heard(told["now"], told["held"])
             for asked, result in zip(group, told["results"], strict=True):
                 asked.answer.set_result(result)
+            for call in self.each_second:
+                call()
 
     def _open_session(self, lane: Lane) -> _Session | None:
         try:
