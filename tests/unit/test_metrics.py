@@ -12,11 +12,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.metrics import Metrics, readings
+from mayfly.metrics.stream import StreamTotals, of_stream
+from mayfly.model.consumption import ConsumerFigures, PartitionFigures
 from mayfly.model.errors import Unavailable
+from mayfly.model.stream import Partition
 from support.house import House
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 ROOM = (10, 20)
+PARTITION = PartitionFigures(Partition("photos", 0), 1, 1.0, 1.0)
 _ROW = re.compile(r"\| `[a-z_]+` \| ")
 
 
@@ -38,6 +42,7 @@ def metrics(house: House) -> Metrics:
         partial(readings.of_readiness, lambda: True),
         partial(readings.of_streams, lambda: 3),
         partial(readings.of_sinks, ["books"], MemoryEventLog(house.metadata)),
+        partial(of_stream, StreamTotals(), lambda: [ConsumerFigures("a-1", (PARTITION,))]),
     )
     return made
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mayfly.model.address import Address
+from mayfly.model.consumption import ConsumerFigures
 from mayfly.model.errors import Busy, ClockHeld, Erased, Expired, InFlight, InvalidRequest, LeaseLost
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
@@ -44,6 +45,8 @@ class Session:
     under_way: set[ImageId] = field(default_factory=set)
     asking: int = 0
     """Requests of it that are being answered: it is not silent meanwhile, however long they take."""
+    figures: ConsumerFigures | None = None
+    """What it told of itself last."""
 
 
 class Sessions:
@@ -56,8 +59,10 @@ class Sessions:
         clock: Clock,
         terms: Callable[[], Terms],
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        counted: Callable[[ConsumerFigures], None] = lambda _: None,
     ) -> None:
-        """`terms`: those of this moment; raises what `open` raises."""
+        """`terms`: those of this moment; raises what `open` raises. `counted` takes the figures of each report."""
         self.metadata = metadata
         self.keys = keys
         self.letters = letters
@@ -65,6 +70,7 @@ class Sessions:
         self._objects = objects
         self._terms = terms
         self._monotonic = monotonic
+        self._counted = counted
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._removing: set[ImageId] = set()
@@ -109,6 +115,19 @@ class Sessions:
             with self._lock:
                 session.asking -= 1
                 session.heard_at = self._monotonic()
+
+    def report(self, session: Session, figures: ConsumerFigures) -> None:
+        """What a consumer tells of itself: kept as long as its session."""
+        session.figures = figures
+        self._counted(figures)
+
+    def figures(self) -> list[ConsumerFigures]:
+        """What the consumers at work told last, each once."""
+        with self._lock:
+            self._end_the_silent()
+            told = [session.figures for session in self._sessions.values() if session.figures is not None]
+        # One that opened another session is told of by the newer one.
+        return list({figures.consumer: figures for figures in told}.values())
 
     def ids(self) -> frozenset[ImageId]:
         """What all sessions have under way."""

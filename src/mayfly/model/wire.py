@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from mayfly.model.consumption import ConsumerFigures, PartitionFigures
 from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Rendition, Source
 from mayfly.model.instant import Minute, Ms
@@ -121,3 +122,19 @@ def terms_of(told: Json) -> Terms:
         max_pixels=told["max_pixels"],
         labels=told["labels"],
     )
+
+
+def figures_to_json(figures: ConsumerFigures) -> dict[str, Any]:
+    partitions = [
+        [one.partition.topic, one.partition.number, one.lag, one.lag_seconds, one.oldest_age_seconds]
+        for one in figures.partitions
+    ]
+    return asdict(figures) | {"partitions": partitions, "records": dict(figures.records)}
+
+
+def figures_of(told: Json) -> ConsumerFigures:
+    partitions = tuple(
+        PartitionFigures(Partition(topic, number), lag, lag_seconds, oldest)
+        for topic, number, lag, lag_seconds, oldest in told["partitions"]
+    )
+    return ConsumerFigures(**{**told, "partitions": partitions})

@@ -33,6 +33,7 @@ from mayfly.intake.redrive import Redrive
 from mayfly.intake.sessions import Sessions
 from mayfly.journal import journal
 from mayfly.metrics import Metrics, Read, readings
+from mayfly.metrics.stream import StreamTotals, of_stream
 from mayfly.model.event import SENT
 from mayfly.model.image import Source
 from mayfly.model.instant import SECOND
@@ -104,7 +105,9 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         retentions = Retentions(SqliteRetentionHistory(database), _retentions(settings), clock, told)
         retentions.declare()
         letters = SqliteDeadLetters(database, clock)
-        sessions = Sessions(metadata, objects, keys, letters, clock, partial(_terms, settings, retentions))
+        totals = StreamTotals()
+        terms = partial(_terms, settings, retentions)
+        sessions = Sessions(metadata, objects, keys, letters, clock, terms, counted=totals.count)
         reconcile = Reconcile(
             objects, metadata, keys, lambda: under_way.ids() | sessions.ids(), told, alone=sessions.alone
         )
@@ -114,6 +117,8 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         outlets = _outlets(settings, secrets, folder.origin)
         metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
         metrics.read(*_of_events(outlets, events, streams))
+        if settings.topic:
+            metrics.read(partial(of_stream, totals, sessions.figures))
         yield Owner(
             stages=Stages(
                 uploads=UploadDoor(intake, intake_limits),

@@ -13,8 +13,10 @@ from mayfly.adapters.memory.dead_letters import MemoryDeadLetters
 from mayfly.entrypoints.http.owner.app import create_owner_app
 from mayfly.entrypoints.http.owner.intake import LARGEST_BYTES, MOST_OPERATIONS
 from mayfly.intake.sessions import Sessions
+from mayfly.model.consumption import ConsumerFigures
 from mayfly.model.retention import History, Retention
 from mayfly.model.terms import Terms
+from mayfly.model.wire import figures_to_json
 from support.asgi import ask
 from support.house import START, House
 
@@ -108,3 +110,17 @@ def test_each_operation_is_answered_in_its_place_whatever_became_of_the_others(o
 )
 def test_what_does_not_read_as_operations_is_refused(owner: Owner, body: bytes) -> None:
     assert ask(owner.app, "POST", "/intake", content=body).status_code == 400
+
+
+def test_a_consumers_figures_are_shown_as_long_as_its_session(owner: Owner) -> None:
+    figures = ConsumerFigures("a-1", records={"created": 3})
+    asked = {"op": "figures", "figures": figures_to_json(figures)}
+    session = owner.open()
+    other = owner.open()
+    for name in (session, other):
+        assert owner.post("/intake", {"session": name, "operations": [asked]}).json()["results"] == [{"ok": None}]
+    # One consumer that opened another session is one still.
+    assert owner.sessions.figures() == [figures]
+    for name in (session, other):
+        ask(owner.app, "DELETE", f"/sessions/{name}")
+    assert owner.sessions.figures() == []

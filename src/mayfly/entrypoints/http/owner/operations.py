@@ -16,6 +16,7 @@ from mayfly.model.instant import Minute, Ms, Week
 from mayfly.model.wire import (
     bytes_of,
     bytes_to_json,
+    figures_of,
     id_of,
     id_to_json,
     letter_of,
@@ -115,6 +116,10 @@ def _bounds(sessions: Sessions, _: Session, asked: Json) -> dict[str, int]:
     return {str(partition.number): offset for partition, offset in bounds.items()}
 
 
+def _figures(sessions: Sessions, session: Session, asked: Json) -> None:
+    sessions.report(session, figures_of(asked["figures"]))
+
+
 def _reservation(told: list[Any]) -> Reservation:
     key, raw_id, aliases = told
     image_id: ImageId = id_of(raw_id)
@@ -127,6 +132,7 @@ OF_MEMORY: Mapping[str, Operation] = {
     "key": _key,
     "week_key": _week_key,
     "erased": _erased,
+    "figures": _figures,
 }
 READS: Mapping[str, Operation] = {
     "get": _get,
