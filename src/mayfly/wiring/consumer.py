@@ -14,10 +14,12 @@ from mayfly.adapters.local.owner_socket import short_path
 from mayfly.adapters.owner.admissions import OwnerAdmissions
 from mayfly.adapters.owner.clock import OwnerClock
 from mayfly.adapters.owner.dead_letters import OwnerDeadLetters
+from mayfly.adapters.owner.figures import OwnerFigures
 from mayfly.adapters.owner.keys import OwnerKeys
 from mayfly.adapters.owner.line import OwnerLine
 from mayfly.adapters.owner.under_way import OwnerUnderWay
 from mayfly.entrypoints.consumer import Consumer
+from mayfly.entrypoints.consumer_report import reporting
 from mayfly.intake.intake import Intake
 from mayfly.intake.stream import StreamDoor
 from mayfly.journal import journal
@@ -59,9 +61,11 @@ def consuming(settings: Settings, environ: Mapping[str, str]) -> Iterator[Consum
         subscription = Subscription(settings.topic, settings.kafka_group, settings.kafka_dead_letters)
         stream = KafkaImageStream(connection_of(settings, environ), subscription, journal)
         door = StreamDoor(intake, letters, line.terms, claims)
-        yield Consumer(
+        consumer = Consumer(
             stream, door.take, letters, clock, journal, memory=settings.kafka_memory, trim=settings.kafka_trim
         )
+        with reporting(consumer.figures, OwnerFigures(line).tell):
+            yield consumer
 
 
 def _prefixes(settings: Settings) -> list[ClaimPrefix]:
