@@ -100,7 +100,6 @@ def embedded(settings: Settings) -> Iterator[Owner]:
 
         under_way = MemoryUnderWay(settings.max_uploads)
         intake = Intake(vault, objects, metadata, keys, clock, under_way, told)
-        intake_limits = _intake_limits(settings)
         sweep = Sweep(objects, metadata, keys, clock, told, settings.form_lifetime)
         retentions = Retentions(SqliteRetentionHistory(database), _retentions(settings), clock, told)
         retentions.declare()
@@ -116,13 +115,11 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         streams = EventStreams(events, told)
         outlets = _outlets(settings, secrets, folder.origin)
         metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
-        metrics.read(*_of_events(outlets, events, streams))
-        if settings.topic:
-            metrics.read(partial(of_stream, totals, sessions.figures))
+        metrics.read(*_of_events(outlets, events, streams), *_of_stream(settings, totals, sessions))
         yield Owner(
             stages=Stages(
-                uploads=UploadDoor(intake, intake_limits),
-                forms=Forms(intake, metadata, intake_limits, settings.form_lifetime, settings.max_forms),
+                uploads=UploadDoor(intake, _intake_limits(settings)),
+                forms=Forms(intake, metadata, _intake_limits(settings), settings.form_lifetime, settings.max_forms),
                 sessions=sessions,
                 find=Find(metadata, keys, vault),
                 open=Open(metadata, vault),
@@ -202,6 +199,10 @@ def _workers(settings: Settings, folder: DataFolder, stores: Stores, told: Journ
 def _of_events(outlets: Sequence[Outlet], log: EventLog, streams: EventStreams) -> tuple[Read, ...]:
     sinks = [outlet.name for outlet in outlets]
     return partial(readings.of_streams, lambda: streams.count), partial(readings.of_sinks, sinks, log)
+
+
+def _of_stream(settings: Settings, totals: StreamTotals, sessions: Sessions) -> tuple[Read, ...]:
+    return (partial(of_stream, totals, sessions.figures),) if settings.topic else ()
 
 
 def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> list[Outlet]:
