@@ -135,3 +135,8 @@ def test_without_a_filter_nobody_redrives_everything_by_accident(door: Server) -
 @pytest.mark.parametrize("query", ["state=failed", "limit=0", "cursor=AAAA", "partition=x", "died_to=soon"])
 def test_what_does_not_read_as_a_filter_is_refused(door: Server, query: str) -> None:
     assert_problem(door.get(f"/v1/deadletters?{query}"), 400, "invalid-request")
+
+
+def test_half_a_character_is_no_filter(door: Server) -> None:
+    body, headers = b'{"reason": "\\ud800"}', {"Content-Type": "application/json"}
+    assert_problem(door.post("/v1/deadletters/redrive", content=body, headers=headers), 400, "invalid-request", "JSON")

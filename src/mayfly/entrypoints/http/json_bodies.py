@@ -50,7 +50,10 @@ async def json_body(request: Request, shape: type[Shape]) -> Shape:
         if len(body) > LARGEST_BYTES:
             raise InvalidRequest(f"the body is longer than {LARGEST_BYTES} bytes")
     try:
-        return shape.model_validate(json.loads(body))
+        document = json.loads(body)
+        # A lone surrogate, which JSON can escape, is half a character: nothing that stores or compares text takes it.
+        json.dumps(document, ensure_ascii=False).encode()
+        return shape.model_validate(document)
     except ValidationError as fault:
         first = fault.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:80] or "the body"
