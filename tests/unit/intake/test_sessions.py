@@ -287,13 +287,18 @@ class TestLetters:
         letter = Letter.of_record(Coordinates(PHOTOS, 4), None, "too-large", START, Minute(minute_of(START) + 60))
         assert owner.sessions.note(letter) == letter == owner.letters.letter("photos/0/4")
 
+    def test_a_consumer_whose_time_is_a_little_ahead_may_note_one(self, owner: Owner) -> None:
+        latest = Minute(minute_of(START) + LONGEST_MINUTES + 1)
+        letter = Letter.of_record(Coordinates(PHOTOS, 4), None, "no-timestamp", START, latest)
+        assert owner.sessions.note(letter) == letter
+
     @pytest.mark.parametrize(
         "strange",
         [
             {"image_id": ImageId.new(START, HOUR)},
             {"at": None},
             {"key": "photos/0/5"},
-            {"minute": Minute(minute_of(START) + LONGEST_MINUTES + 1)},
+            {"minute": Minute(minute_of(START) + LONGEST_MINUTES + 2)},
         ],
         ids=["of an image", "from nowhere", "another's key", "beyond seven days"],
     )
