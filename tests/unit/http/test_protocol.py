@@ -8,15 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from mayfly.entrypoints.http import protocol
-from mayfly.entrypoints.http.protocol import BoundedProtocol
-from mayfly.entrypoints.http.server import bind
+from support.protocol import flood, rest, served
 
 LARGE = 4 * 1024 * 1024
-PATIENCE = 10.0
 
 Connect = Callable[[], socket.socket]
 
@@ -39,44 +36,8 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     monkeypatch.setattr(protocol, "LONGEST_HEAD_SECONDS", 0.3)
     monkeypatch.setattr(protocol, "LONGEST_UNREAD_SECONDS", 0.5)
     monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 3)
-    listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=BoundedProtocol, loop="uvloop", ws="none", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    with contextlib.ExitStack() as opened:
-
-        def open_one() -> socket.socket:
-            made = socket.socket()
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-            made.settimeout(PATIENCE)
-            made.connect(listener.getsockname())
-            return opened.enter_context(made)
-
-        yield open_one
-        server.should_exit = True
-        thread.join(PATIENCE)
-    listener.close()
-
-
-def rest(connection: socket.socket) -> bytes:
-    """All that still comes, until the server ends it."""
-    received = bytearray()
-    with contextlib.suppress(ConnectionError):
-        while data := connection.recv(65_536):
-            received += data
-    return bytes(received)
-
-
-def flood(connection: socket.socket, piece: bytes, most: int = 64 * 1024 * 1024) -> bytes:
-    """Send the piece again and again, until the server has enough of it; the answer."""
-    sent = 0
-    with contextlib.suppress(ConnectionError):
-        while sent < most:
-            connection.sendall(piece)
-            sent += len(piece)
-    assert sent < most, "it took everything"
-    return rest(connection)
+    with served(app) as one:
+        yield one.connect
 
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"

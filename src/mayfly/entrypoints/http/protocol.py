@@ -13,6 +13,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mayfly.entrypoints.http.errors import HEAD_TOO_LARGE, MALFORMED_HTTP, TABLE, problem_response
+from mayfly.entrypoints.http.lingering import MOST_BODY_BYTES, MOST_HEAD_BYTES, LingeringTransport
 from mayfly.model.errors import Busy
 
 LARGEST_HEAD_BYTES = 64 * 1024
@@ -50,6 +51,7 @@ def abort(scope: Scope) -> None:
 class BoundedProtocol(HttpToolsProtocol):
     places_beyond = 0
     """Connections beyond `MOST_CONNECTIONS` that this door still takes."""
+    transport: LingeringTransport
 
     def __init__(self, *how: Any, **named: Any) -> None:
         super().__init__(*how, **named)
@@ -61,19 +63,27 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(LingeringTransport(transport, self.loop, lambda: not self._in_head))
         # Every send waits until the kernel has taken the one before: what waits can be seen, and be bounded.
         # (Over TLS uvloop waits from the bound on, not beyond it: with 0 it would wait for ever.)
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         if len(self.connections) > MOST_CONNECTIONS + self.places_beyond:
-            self._refuse(problem_response(TABLE[Busy], f"more than {MOST_CONNECTIONS} connections are open"))
+            busy = problem_response(TABLE[Busy], f"more than {MOST_CONNECTIONS} connections are open")
+            self.transport.write(_as_bytes(busy))
+            # Not lingering: that would take the very place there is none of.
+            self.transport.close()
             return
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
         self._was_read()
+        self.transport.lost()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self.transport.hurry()
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
@@ -81,6 +91,8 @@ class BoundedProtocol(HttpToolsProtocol):
             size = _PIECE_BYTES if self._in_head else len(data)
             self._take(self._without_upgrade(data[:size]) if self._in_head else data[:size])
             data = data[size:]
+        if data:
+            self.transport.discard(len(data))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -209,8 +221,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_with(response)
 
     def _end_with(self, response: JSONResponse) -> None:
+        self._head_came()
         self.transport.write(_as_bytes(response))
-        self.transport.close()
+        self.transport.linger(MOST_HEAD_BYTES if self._in_head else MOST_BODY_BYTES)
 
     def _cut(self) -> None:
         if not self.transport.is_closing() or self.transport.get_write_buffer_size():
