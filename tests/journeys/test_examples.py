@@ -41,6 +41,11 @@ ELSEWHERE = {
     "docs/reference/cli.md:2": "a broker; test_kafka.py starts one",
     "docs/reference/cli.md:20": "a broker; test_doctor_topics.py",
     "docs/reference/cli.md:21": "the demo has tests of its own",
+    "examples/kafka/README.md:1": "a broker's own start; test_kafka_example.py starts one with these settings",
+    "examples/kafka/README.md:2": "a broker; test_kafka_example.py",
+    "examples/kafka/README.md:3": "a broker; test_kafka_example.py",
+    "examples/kafka/README.md:4": "a broker; test_kafka_example.py",
+    "examples/kafka/README.md:5": "a broker; test_kafka_example.py",
     "examples/steps/README.md:1": "test_own_steps_confined.py runs it",
 }
 """Where what stands in a block is run instead, or why it cannot be."""
