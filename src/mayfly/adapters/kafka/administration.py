@@ -52,6 +52,7 @@ class Administration:
     def __init__(self, properties: Mapping[str, Any], refusals: Refusals) -> None:
         self._properties = dict(properties) | {"error_cb": refusals.note}
         self._refusals = refusals
+        self._asked: tuple[AdminClient, Mapping[str, Future[Any]]] | None = None
         # What can be told wrong now is told now: a file that is not there.
         self._client()
 
@@ -65,18 +66,22 @@ class Administration:
         Raises:
             Misconfigured: one is not, or we are refused.
         """
-        wanted = TopicCollection([*topics, dead_letters])
-        client = self._client()
-        asked = client.describe_topics(wanted, request_timeout=CALL_SECONDS)
-        deadline = time.monotonic() + min(seconds, CALL_SECONDS)
+        if self._asked is None:
+            client = self._client()
+            wanted = TopicCollection([*topics, dead_letters])
+            self._asked = client, client.describe_topics(wanted, request_timeout=CALL_SECONDS)
+        # The question outlasts this call: being refused takes longer than a short poll.
+        client, asked = self._asked
+        deadline = time.monotonic() + seconds
         while wait(asked.values(), timeout=_SLICE_SECONDS).not_done and time.monotonic() < deadline:
             client.poll(0)
             self._refusals.check()
         client.poll(0)
         self._refusals.check()
-        faults = {name: _fault(future) for name, future in asked.items() if future.done()}
-        if len(faults) < len(asked):
+        if not all(future.done() for future in asked.values()):
             return False
+        self._asked = None
+        faults = {name: _fault(future) for name, future in asked.items()}
         missing = [name for name, fault in faults.items() if fault == KafkaError.UNKNOWN_TOPIC_OR_PART]
         if absent := [name for name in missing if name != dead_letters]:
             raise Misconfigured(
