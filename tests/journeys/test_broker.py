@@ -28,7 +28,7 @@ MakeBroker = Callable[..., Broker]
 def test_what_is_written_can_be_read_up_to_ten_mebibytes(broker: Topics) -> None:
     topic = broker.create_topic(partitions=3)
     large = Message(b"x" * 10_485_760, key=b"large", headers=(("ce_id", b"1"), ("none", None)), partition=2)
-    written = broker.produce(topic, b"small", large)
+    written = broker.produce(topic, Message(b"small", partition=0), large)
     assert sorted(written, key=lambda message: message.partition) == broker.records(topic)
     found = broker.records(topic)[-1]
     assert (found.key, found.value, found.partition, found.offset) == (b"large", large.value, 2, 0)

@@ -171,11 +171,25 @@ class Topics:
         return sorted(found, key=lambda message: (message.partition, message.offset))
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """By partition, the offset the group goes on from; a partition it never committed is left out."""
+        """By partition, the offset the group goes on from; a partition it never committed is left out.
+
+        A consumer asks, which joins nothing by it: of an admin this question aborts the process where the group's
+        coordinator is not there yet (librdkafka, issue 5040)."""
         admin = self.admin()
-        wanted = [ConsumerGroupTopicPartitions(group)]
-        found = _coordinated(lambda: admin.list_consumer_group_offsets(wanted)[group])
-        return {p.partition: p.offset for p in found if p.topic == topic and p.offset >= 0}
+        wanted = [
+            TopicPartition(topic, n) for n in admin.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+        ]
+        asking = Consumer(self.client(**{"group.id": group, "enable.auto.commit": False}))
+
+        def ask() -> Future[ConsumerGroupTopicPartitions]:
+            answer: Future[ConsumerGroupTopicPartitions] = Future()
+            answer.set_result(ConsumerGroupTopicPartitions(group, asking.committed(wanted, CALL_SECONDS)))
+            return answer
+
+        try:
+            return {place.partition: place.offset for place in _coordinated(ask) if place.offset >= 0}
+        finally:
+            asking.close()
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Set the group's offsets. It may have no member meanwhile."""
