@@ -30,8 +30,9 @@ def consume(config: Path | None, options: Mapping[str, Any], tether: int | None,
     settings = Settings.load(config, options, os.environ)
     configure(settings.log_format)
     leaving.unless_told()
+    owner = _Tether(tether)
     try:
-        _consume(settings, tether, leaving)
+        _consume(settings, owner, leaving)
     except Misconfigured as fault:
         if tether is None:
             raise
@@ -45,7 +46,23 @@ def environment_of(config: Path | None, options: Mapping[str, Any], environ: Map
     return {**environ, **given, **({CONFIG_VARIABLE: str(config)} if config is not None else {})}
 
 
-def _consume(settings: Settings, tether: int | None, leaving: Leaving) -> None:
+class _Tether:
+    """Ends this process when the owner that started it is gone: at once while nothing is in hand, else in an orderly
+    way."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self.ending: Ending | None = None
+        if descriptor is not None:
+            threading.Thread(target=self._hang_on, args=(descriptor,), name="tether", daemon=True).start()
+
+    def _hang_on(self, descriptor: int) -> None:
+        os.read(descriptor, 1)  # nobody writes: it returns when the other end is closed
+        if self.ending is None:
+            os._exit(0)
+        self.ending.begin()
+
+
+def _consume(settings: Settings, owner: _Tether, leaving: Leaving) -> None:
     if settings.kafka is None or not settings.topic:
         raise Misconfigured("kafka: nothing to consume: give --kafka HOST:PORT and --topic NAME, or set both")
     need_client(settings)
@@ -57,8 +74,7 @@ def _consume(settings: Settings, tether: int | None, leaving: Leaving) -> None:
         leaving.left_to_others = True
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ending.begin())
-        if tether is not None:
-            threading.Thread(target=_hang_on, args=(tether, ending), name="tether", daemon=True).start()
+        owner.ending = ending
         journal("started")
         consumer.start()
         while not consumer.wait(_LOOK_SECONDS):
@@ -69,11 +85,6 @@ def _consume(settings: Settings, tether: int | None, leaving: Leaving) -> None:
             raise consumer.fault
         if not ended:
             ending.leave_now()
-
-
-def _hang_on(tether: int, ending: Ending) -> None:
-    os.read(tether, 1)  # nobody writes: it returns when the owner is gone
-    ending.begin()
 
 
 def _leave_with(fault: Misconfigured) -> NoReturn:

@@ -66,8 +66,11 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
         occasions = Occasions(on_listening, manager.beat, on_stopping)
         with listening(settings.data) as owner_listener, contextlib.ExitStack() as running:
             running.callback(_end, owner, ending)
+            owner_app = create_owner_app(owner.stages)
+            # Idle threads would be waited for like busy ones.
+            running.callback(owner_app.state.pool.shutdown, wait=False)
             door = Door(create_app(owner.stages, reach, owner.metrics.http), listener, certificate)
-            serve(door, Door(create_owner_app(owner.stages), owner_listener), owner.stages.clock, occasions)
+            serve(door, Door(owner_app, owner_listener), owner.stages.clock, occasions)
 
 
 def _end(owner: Owner, ending: Ending) -> None:
