@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.connection import Connection, Token
 from mayfly.adapters.kafka.event_sink import KafkaEventSink
 from mayfly.adapters.kafka.producer import ImageProducer
 from mayfly.adapters.kafka.topic import look
+from mayfly.model.errors import Misconfigured
 from mayfly.model.topic import ClusterState
 from mayfly.operations.topic.promise import ENVELOPE_BYTES
 from mayfly.settings import Settings
@@ -16,7 +17,8 @@ def connection_of(settings: Settings, environ: Mapping[str, str]) -> Connection:
     """How the settings say that the brokers are reached.
 
     Raises:
-        Misconfigured: the password cannot be had. The message does not show it.
+        Misconfigured: the password cannot be had (the message does not show it), or a library is missing.
+        Unavailable: there are no AWS credentials now, where they are asked for.
     """
     return Connection(
         servers=settings.kafka or "",
@@ -29,7 +31,20 @@ def connection_of(settings: Settings, environ: Mapping[str, str]) -> Connection:
         password=read_password(settings, environ),
         token_endpoint=settings.kafka_token_endpoint,
         scope=settings.kafka_scope,
+        token=_msk_token(settings),
     )
+
+
+def _msk_token(settings: Settings) -> Token | None:
+    if settings.kafka_mechanism != "AWS_MSK_IAM":
+        return None
+    try:
+        from mayfly.adapters.aws.msk_token import MskToken  # only now: botocore is an extra
+    except ImportError:
+        raise Misconfigured("kafka_mechanism: AWS_MSK_IAM needs botocore: pip install 'mayfly[aws,kafka]'") from None
+    token = MskToken(settings.kafka_region or "")
+    token()  # whoever has none is told so here; the client library would say but that it waited
+    return token
 
 
 def event_sink_of(settings: Settings, environ: Mapping[str, str], topic: str, origin: str) -> KafkaEventSink:

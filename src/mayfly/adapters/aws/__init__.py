@@ -1,0 +1,1 @@
+"""AWS, by botocore, which is an extra: imported only where a setting asks for it."""
