@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench chaos lock clean
+.PHONY: help setup run demo test check bench chaos chaos-kafka lock clean
 
 BIN := .venv/bin
 # Stamps: what they stand for is installed and no newer lock asks for more. They make the second start quick.
@@ -47,12 +47,15 @@ run: $(CAN_RUN) $(if $(WANTS_KAFKA),$(CAN_STREAM)) ## start Mayfly on this machi
 demo: $(CAN_RUN) ## watch images live seven days in a minute (PHOTOS=folder takes your own)
 	@exec $(BIN)/mayfly demo $(if $(PHOTOS),--photos "$$PHOTOS") $(ARGS)
 
-test: $(CAN_WORK) ## run every test but the chaos campaign (ARGS="-k name" narrows)
+test: $(CAN_WORK) ## run every test but the chaos campaigns (ARGS="-k name" narrows)
 	@scripts/system.sh || true
 	@exec $(BIN)/python -m pytest -m "not chaos" $(ARGS)
 
 chaos: $(CAN_WORK) ## kill processes under load, 50 rounds (MAYFLY_CHAOS_ROUNDS=n changes that)
 	@MAYFLY_CHAOS_ROUNDS=$${MAYFLY_CHAOS_ROUNDS:-50} exec $(BIN)/python -m pytest -m chaos $(ARGS)
+
+chaos-kafka: $(CAN_WORK) ## 10,000 messages from Kafka under kills, restarts and a replay (PHOTOS=folder adds yours)
+	@PYTHONPATH=tests exec $(BIN)/python -m support.chaos_kafka
 
 bench: $(CAN_WORK) ## measure, each figure beside its yardstick
 	@exec $(BIN)/python -m benchmarks $(ARGS)

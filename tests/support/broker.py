@@ -128,6 +128,7 @@ class Broker(Topics):
     def start(self) -> "Broker":
         """Start, and wait until it serves."""
         assert self.watch is None
+        self.forget()
         if not (self.folder / "data").exists():
             self.format()
         command = ["java", *JAVA, *self.java, "-cp", class_path(BROKER), "kafka.Kafka", "server.properties"]

@@ -52,7 +52,7 @@ class Guests:
     def _come_and_go(self, ended: threading.Event) -> None:
         while not ended.wait(self.every_seconds):
             # The broker may be away just now.
-            with contextlib.suppress(KafkaException, AssertionError):
+            with contextlib.suppress(KafkaException, TimeoutError, AssertionError):
                 if lag := self.lag():
                     self.came += 1
                     self.lags.append(lag)

@@ -14,7 +14,7 @@ from support.topics import Message
 SMALLEST_LARGE = 2 << 20
 LARGE, AT_THE_LIMIT = 0.1, 0.1
 """Large ones among the good, and those of exactly 10 MiB among these."""
-FROM_PHOTOS = 0.1
+FROM_PHOTOS = 0.05
 """Among the small ones, where there are photos."""
 POISONED, DUE, PAIRS = 0.05, 0.005, 0.01
 SOURCE = b"/campaign"

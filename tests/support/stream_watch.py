@@ -9,21 +9,28 @@ from pathlib import Path
 
 import httpx
 
-from support.server import children_of
+from support.processes import descendants
 
 LOOK_SECONDS = 0.2
 MIB = 1 << 20
 
 
 def consumers_of(owner: int) -> list[int]:
-    """The pids of the consumers that a running `mayfly up` started."""
-    return [pid for pid in children_of(owner) if b"consume" in _read(pid, "cmdline").split(b"\0")]
+    """The pids of the consumers beneath a running `mayfly up`."""
+    return [pid for pid in descendants(owner) if b"consume" in _read(pid, "cmdline").split(b"\0")]
 
 
 def peak_of(pid: int) -> int:
     """The most memory a process ever had resident, bytes; 0 where it is gone."""
     lines = _read(pid, "status").splitlines()
     return 1024 * next((int(line.split()[1]) for line in lines if line.startswith(b"VmHWM")), 0)
+
+
+def busiest_of(pids: list[int]) -> int:
+    """The one that worked most just now."""
+    before = {pid: _worked(pid) for pid in pids}
+    time.sleep(LOOK_SECONDS)
+    return max(pids, key=lambda pid: _worked(pid) - before[pid])
 
 
 @dataclass
@@ -74,6 +81,12 @@ class Watch:
             self.slowest = max(self.slowest, time.monotonic() - begun)
         elif self.health() == url:
             self.silences.append(str(status))
+
+
+def _worked(pid: int) -> int:
+    """Its processor time, in ticks."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return sum(map(int, fields[11:13]))
 
 
 def _read(pid: int, name: str) -> bytes:

@@ -3,11 +3,11 @@
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -23,7 +23,14 @@ from support.server import until
 LARGEST = 11_534_336
 """Bytes a topic made here takes: 10 MiB, and what a record adds to them."""
 CALL_SECONDS = 30.0
-PASSING = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE}
+PASSING = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._WAIT_COORD,
+}
 
 SILENT = logging.getLogger("support.topics")
 SILENT.addHandler(logging.NullHandler())
@@ -48,19 +55,33 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
+        self._forgotten: list[AdminClient | None] = []
 
     def client(self, **settings: Any) -> dict[str, Any]:
         """The settings of a client of it."""
         return {"bootstrap.servers": self.bootstrap, "logger": SILENT, "allow.auto.create.topics": False, **settings}
 
     def admin(self) -> AdminClient:
-        """Keep it in a variable while its calls run: they end with it."""
+        """One for all calls and threads: calls would end with it."""
+        return self._admin
+
+    def forget(self) -> None:
+        """The broker was started anew: a client of before may wait for the old one's group coordinator in vain."""
+        # Kept all the same: one that is let go while it waits for an answer takes the process with it.
+        self._forgotten.append(self.__dict__.pop("_admin", None))
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return self._new_admin()
+
+    def _new_admin(self) -> AdminClient:
         settings: dict[str, Any] = {"bootstrap.servers": self.bootstrap, "logger": SILENT}
-        return AdminClient(settings)
+        # A broker that was away is found again at once.
+        return AdminClient({**settings, "reconnect.backoff.max.ms": 500})
 
     def serves(self) -> bool:
         """Whether it lists itself: one that is fenced still, after a start, is not listed."""
-        admin = self.admin()
+        admin = self._new_admin()
         try:
             return bool(admin.list_topics(timeout=2).brokers)
         except KafkaException:
@@ -171,32 +192,16 @@ class Topics:
         return sorted(found, key=lambda message: (message.partition, message.offset))
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """By partition, the offset the group goes on from; a partition it never committed is left out.
-
-        A consumer asks, which joins nothing by it: of an admin this question aborts the process where the group's
-        coordinator is not there yet (librdkafka, issue 5040)."""
-        admin = self.admin()
-        wanted = [
-            TopicPartition(topic, n) for n in admin.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
-        ]
-        asking = Consumer(self.client(**{"group.id": group, "enable.auto.commit": False}))
-
-        def ask() -> Future[ConsumerGroupTopicPartitions]:
-            answer: Future[ConsumerGroupTopicPartitions] = Future()
-            answer.set_result(ConsumerGroupTopicPartitions(group, asking.committed(wanted, CALL_SECONDS)))
-            return answer
-
-        try:
-            return {place.partition: place.offset for place in _coordinated(ask) if place.offset >= 0}
-        finally:
-            asking.close()
+        """By partition, the offset the group goes on from; a partition it never committed is left out."""
+        numbers = self.admin().list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+        places = [TopicPartition(topic, number) for number in numbers]
+        found = self._coordinated(group, lambda consumer: consumer.committed(places, CALL_SECONDS))
+        return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Set the group's offsets. It may have no member meanwhile."""
-        admin = self.admin()
         places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
-        wanted = [ConsumerGroupTopicPartitions(group, places)]
-        _coordinated(lambda: admin.alter_consumer_group_offsets(wanted)[group])
+        self._coordinated(group, lambda consumer: consumer.commit(offsets=places, asynchronous=False))
 
     def lag(self, group: str, topic: str) -> int:
         """How many records the group has still to settle, over all partitions."""
@@ -208,25 +213,29 @@ class Topics:
         admin = self.admin()
         return [m.member_id for m in admin.describe_consumer_groups([group])[group].result(CALL_SECONDS).members]
 
+    def _coordinated(self, group: str, ask: Callable[[Consumer], list[TopicPartition] | None]) -> list[TopicPartition]:
+        """What the group's coordinator answers, once there is one: after a start it reads its log first.
 
-def _coordinated(ask: Callable[[], Future[ConsumerGroupTopicPartitions]]) -> list[TopicPartition]:
-    """What the group's coordinator answers, once there is one: after a start it reads its log first. A fault comes for
-    the whole or for each partition."""
+        Asked by a consumer that is no member: the administrative client falls over a coordinator that is none yet
+        (https://github.com/confluentinc/librdkafka/issues/5040).
+        """
+        consumer = Consumer(self.client(**{"group.id": group, "enable.auto.commit": False}))
 
-    def answered() -> list[list[TopicPartition]]:
-        try:
-            places = list(ask().result(CALL_SECONDS).topic_partitions or ())
-            faults = [place.error for place in places if place.error is not None]
-        except KafkaException as refusal:
-            faults = [refusal.args[0]]
-        if not faults:
-            return [places]
-        if not any(fault.code() in PASSING for fault in faults):
+        def answered() -> list[list[TopicPartition]]:
+            try:
+                places = list(ask(consumer) or ())
+                faults = [place.error for place in places if place.error is not None]
+            except KafkaException as refusal:
+                places, faults = [], [refusal.args[0]]
+            if not any(fault.code() not in PASSING for fault in faults):
+                return [] if faults else [places]
             raise KafkaException(faults[0])
-        return []
 
-    answer: list[list[TopicPartition]] = until(answered, "the group's coordinator")
-    return answer[0]
+        try:
+            answer: list[list[TopicPartition]] = until(answered, "the group's coordinator")
+        finally:
+            consumer.close()
+        return answer[0]
 
 
 def as_message(record: Any) -> Message:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 from support.server import until
-from support.stream_watch import MIB, Watch, consumers_of, peak_of
+from support.stream_watch import MIB, Watch, busiest_of, consumers_of, peak_of
 
 FAMILY = """
 import subprocess, sys
@@ -16,6 +16,7 @@ children[0].stdout.readline()
 print(children[0].pid, flush=True)
 input()
 """
+WORKS = "while True: pass"
 HUNGRY = f"bytearray({100 * MIB}); print('fed', flush=True); input()"
 
 
@@ -45,6 +46,17 @@ def test_only_consumers_are_weighed_and_their_peak_stays_when_they_are_gone() ->
             until(lambda: not peak_of(pid), "it to be gone")
         assert watch.peaks[pid] > 100 * MIB
         assert (watch.answers, watch.silences) == (0, [])
+
+
+def test_who_works_is_told_from_who_waits() -> None:
+    busy, idle = (subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) for code in (WORKS, "input()"))
+    with busy, idle:
+        try:
+            until(lambda: busiest_of([idle.pid, busy.pid]) == busy.pid, "the busy one")
+            assert busiest_of([busy.pid, idle.pid]) == busy.pid
+        finally:
+            busy.kill()
+            idle.kill()
 
 
 def test_an_owner_that_answers_otherwise_or_not_at_all_is_noted() -> None:
