@@ -150,6 +150,7 @@ def test_a_stop_ends_the_consumers_too(make_server: MakeServer, broker: Topics, 
     assert server.stop() == 0
     assert time.monotonic() - began < STOP_SECONDS
     assert not any(map(alive, consumers))
+    assert "cut_short" not in server.log.read_text()
     # They left the group, rather than being missed.
     assert broker.members(f"g-{topic}") == []
 
