@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 
 from mayfly.cli.doctor import kafka_checks
 from mayfly.operations.check import Check
@@ -146,6 +147,17 @@ def test_a_copy_that_outlived_its_image_and_other_readers_are_found(doctor: Doct
     # What keeps it is mended, and so it goes.
     broker.alter(sound, SOUND)
     until(lambda: "oldest record" not in not_sound(doctor.look(), sound), "the broker to delete it")
+
+
+def test_who_reads_and_commits_nothing_is_a_reader(doctor: Doctor, broker: Topics, sound: str) -> None:
+    group = f"watches-{sound}"
+    reader = Consumer(broker.client(**{"group.id": group, "enable.auto.commit": False}))
+    try:
+        reader.subscribe([sound])
+        until(lambda: reader.poll(0.1) or reader.assignment(), "the group to be given its partition")
+        assert doctor.look()[f"topic {sound} other readers"].found == f"groups {group}"
+    finally:
+        reader.close()
 
 
 def test_a_group_that_only_reads_elsewhere_is_no_reader(doctor: Doctor, broker: Topics, sound: str) -> None:

@@ -101,22 +101,31 @@ class _Looking:
         return {name: entry.value for name, entry in answer.result().items()}
 
     def _readers(self, partitions: Sequence[TopicPartition], ours: str) -> Iterator[str]:
-        """Groups that have committed an offset of one of these. Of those we may not look at nothing is known."""
+        """Groups that have committed an offset of one of these, or whose members hold one. Of those we may not look at
+        nothing is known."""
         try:
             listed = self._admin.list_consumer_groups(request_timeout=ANSWER_SECONDS).result().valid
         except KafkaException:
             return
         others = [each.group_id for each in listed if each.group_id != ours][:MOST_GROUPS]
+        if not others:
+            return
+        members = self._admin.describe_consumer_groups(others, request_timeout=ANSWER_SECONDS)
         # The client library takes one group a request; the requests are under way together.
-        asked = {
+        committed = {
             group: self._admin.list_consumer_group_offsets(
                 [ConsumerGroupTopicPartitions(group, list(partitions))], request_timeout=ANSWER_SECONDS
             )[group]
             for group in others
         }
-        for group, answer in asked.items():
+        topic = partitions[0].topic
+        for group in others:
             with contextlib.suppress(KafkaException):
-                if any(each.offset >= 0 for each in answer.result().topic_partitions):
+                held = [
+                    place for one in members[group].result().members for place in one.assignment.topic_partitions or ()
+                ]
+                offsets = committed[group].result().topic_partitions
+                if any(place.topic == topic for place in held) or any(place.offset >= 0 for place in offsets):
                     yield group
 
     def _oldest(self, partitions: Sequence[TopicPartition]) -> Iterator[tuple[int, Ms]]:
