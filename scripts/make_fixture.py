@@ -21,11 +21,28 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pyvips
+
+from mayfly.adapters.local.claim_source import LocalClaimSource
+from mayfly.adapters.local.object_store import LocalObjectStore
+from mayfly.adapters.local.owner_socket import short_path
+from mayfly.adapters.owner.admissions import OwnerAdmissions
+from mayfly.adapters.owner.clock import OwnerClock
+from mayfly.adapters.owner.dead_letters import OwnerDeadLetters
+from mayfly.adapters.owner.keys import OwnerKeys
+from mayfly.adapters.owner.line import OwnerLine
+from mayfly.adapters.owner.under_way import OwnerUnderWay
+from mayfly.intake.intake import Intake
+from mayfly.intake.stream import Kept, StreamDoor
+from mayfly.model.instant import Ms
+from mayfly.model.journal import untold
+from mayfly.model.stream import Coordinates, Partition, StreamRecord
+from mayfly.vault.vault import Vault
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = """\
@@ -38,6 +55,8 @@ customer = "personal"
 HOUR, DAY, WEEK = "PT1H", "P1D", "P7D"
 KEY = "a-key-of-the-fixture"
 PATIENCE_SECONDS = 60
+LARGEST = 10 * 2**20
+"""Bytes of an image, by default."""
 
 Image = dict[str, Any]
 
@@ -80,12 +99,20 @@ class Maker:
         image: Image = self._http.get(f"/v1/images/{identity}").raise_for_status().json()
         return image
 
-    def until_state(self, identity: str, state: str) -> Image:
-        return dict(until(lambda: self._in(identity, state), f"{identity} to be {state}"))
+    def until_state(self, identity: str, *states: str) -> Image:
+        """`states`: one of them will do."""
+        return dict(until(lambda: self._in(identity, states), f"{identity} to be {' or '.join(states)}"))
 
-    def _in(self, identity: str, state: str) -> Image | None:
+    def _in(self, identity: str, states: tuple[str, ...]) -> Image | None:
         image = self.image(identity)
-        return image if image["state"] == state else None
+        return image if image["state"] in states else None
+
+    def listed(self, **wanted: str) -> list[Image]:
+        return list(self._http.get("/v1/images", params=wanted).raise_for_status().json()["items"])
+
+    def letters(self) -> list[str]:
+        """The keys of the dead letters."""
+        return [one["key"] for one in self._http.get("/v1/deadletters").raise_for_status().json()["items"]]
 
     def awaited(self) -> list[str]:
         """An image of which there is a form alone; none where Mayfly had no forms yet."""
@@ -123,7 +150,7 @@ class Maker:
         return hashlib.sha256(self._http.get(href).raise_for_status().content).hexdigest()
 
 
-def fill(maker: Maker) -> dict[str, Any]:
+def fill(maker: Maker, data: Path) -> dict[str, Any]:
     """A few images of every kind; what is to be found of them."""
     jpeg = picture(320, 240, ".jpg")
     kept = [
@@ -138,6 +165,7 @@ def fill(maker: Maker) -> dict[str, Any]:
     images = [maker.described(maker.until_state(image["id"], "processed")) for image in kept]
     rejected = maker.upload(jpeg[: len(jpeg) // 2], "cut.jpg")
     images.append(maker.described(maker.until_state(rejected["id"], "rejected")))
+    images += fill_from_a_stream(maker, data)
     erased = maker.upload(picture(20, 20, ".png"))
     maker.until_state(erased["id"], "processed")
     maker.erase(erased["id"])
@@ -153,9 +181,37 @@ def fill(maker: Maker) -> dict[str, Any]:
         "unfinished": [maker.described(in_hand), maker.described(waiting)],
         "erased": [erased["id"]],
         "awaited": awaited,
+        "letters": maker.letters(),
         "repeat": {"key": KEY, "id": kept[0]["id"]},
         "config": CONFIG,
     }
+
+
+@contextlib.contextmanager
+def door(data: Path) -> Iterator[StreamDoor]:
+    """The second door of a running server, as a consumer has it, without a broker."""
+    with contextlib.closing(OwnerLine(partial(short_path, data))) as line:
+        line.open(PATIENCE_SECONDS)
+        clock = OwnerClock(line)
+        keys = OwnerKeys(line, clock)
+        objects = LocalObjectStore(data / "objects", clock)
+        vault = Vault(objects, keys, clock)
+        intake = Intake(vault, objects, OwnerAdmissions(line), keys, clock, OwnerUnderWay(line, keys), untold)
+        yield StreamDoor(intake, OwnerDeadLetters(line), line.terms, LocalClaimSource([]))
+
+
+def fill_from_a_stream(maker: Maker, data: Path) -> list[Image]:
+    """One record of each kind, as its image stands in the end. What is too large leaves its coordinates alone."""
+    jpeg, birth = picture(90, 60, ".jpg"), Ms(time.time_ns() // 1_000_000)
+    values = (jpeg, jpeg[: len(jpeg) // 2], b"no picture", bytes(LARGEST + 1))
+    with door(data) as stream:
+        for offset, value in enumerate(values):
+            at = Coordinates(Partition("photos", 0), offset)
+            outcome = stream.take(StreamRecord(at, 1, birth, (("ce_labelsite", b"south"),), value))
+            assert isinstance(outcome, Kept) == (value[:2] == jpeg[:2]), outcome
+    taken = maker.listed(source="kafka")
+    ends = [maker.until_state(image["id"], "processed", "rejected") for image in taken]
+    return [maker.described(image) for image in ends]
 
 
 @contextlib.contextmanager
@@ -205,7 +261,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mayfly-fixture-") as place:
         folder = Path(place)
         with server(wanted.python.absolute(), folder) as maker:
-            expected = fill(maker)
+            expected = fill(maker, folder / "data")
         made = {"commit": commit, "clock_ms": time.time_ns() // 1_000_000}
         keep(folder, {**made, **expected}, wanted.out)
     print(f"{wanted.out}: {wanted.out.stat().st_size:,} bytes")

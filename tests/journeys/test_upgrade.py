@@ -97,10 +97,11 @@ def test_every_image_of_an_older_mayfly_is_read_as_it_was_and_then_dies(opened: 
     assert (again.status_code, again.json()["id"]) == (200, first["id"])
 
     (failed,) = [image["id"] for image in expected["images"] if image["state"] == "failed"]
-    assert [letter["key"] for letter in server.get("/v1/deadletters").json()["items"]] == [failed]
+    letters = expected.get("letters", [failed])  # older ones had no letters: the failed image gets one
+    assert {letter["key"] for letter in server.get("/v1/deadletters").json()["items"]} == set(letters)
     assert server.post(f"/v1/images/{failed}/retry", json={}).status_code == 202
     server.until_state(failed, "processed")
-    assert server.get("/v1/deadletters").json()["items"] == []
+    assert {letter["key"] for letter in server.get("/v1/deadletters").json()["items"]} == {*letters} - {failed}
 
     everything = [image["id"] for image in (*expected["images"], *expected["unfinished"])] + awaited
     at(server, expected, WEEK + 2 * MINUTE)
