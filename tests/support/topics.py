@@ -211,7 +211,16 @@ class Topics:
     def members(self, group: str) -> list[str]:
         """The ids of the group's members."""
         admin = self.admin()
-        return [m.member_id for m in admin.describe_consumer_groups([group])[group].result(CALL_SECONDS).members]
+
+        def described() -> list[Any]:
+            try:
+                return [admin.describe_consumer_groups([group])[group].result(CALL_SECONDS)]
+            except KafkaException as refusal:
+                if refusal.args[0].code() in PASSING:
+                    return []
+                raise
+
+        return [member.member_id for member in until(described, "the group's coordinator")[0].members]
 
     def _coordinated(self, group: str, ask: Callable[[Consumer], list[TopicPartition] | None]) -> list[TopicPartition]:
         """What the group's coordinator answers, once there is one: after a start it reads its log first.
