@@ -38,6 +38,7 @@ No size in bytes either: beside an image, or a minute that held but one, it woul
 
 COUNTED_ALONE = frozenset(
     {
+        "admitted",
         "attempt_begun",
         "attempt_ended",
         "event_delivered",

@@ -716,6 +716,13 @@ def graves(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -
         yield subject
 
 
+@pytest.fixture(params=["memory", "local"])
+def own_graves(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Graves]:
+    """Whose letters are counted, too: the owner's own."""
+    with DEAD_LETTERS[request.param](tmp_path, clock) as subject:
+        yield subject.opened
+
+
 @pytest.fixture(params=UNDER_WAYS)
 def entered(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Entered]:
     with UNDER_WAYS[request.param](tmp_path, clock) as opened:

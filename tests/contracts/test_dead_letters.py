@@ -13,7 +13,7 @@ from mayfly.model.instant import MINUTE, SECOND, Ms, minute_end, minute_of
 from mayfly.model.job import Job, Processed
 from mayfly.model.lifecycle import State
 from mayfly.model.stream import Coordinates, Letter, Partition
-from mayfly.ports.dead_letters import LettersWanted
+from mayfly.ports.dead_letters import LettersStanding, LettersWanted
 from mayfly.ports.metadata_store import Failed, GivenBack, RejectedVerdict, Verdict
 
 if TYPE_CHECKING:
@@ -334,3 +334,32 @@ class TestEnding:
         clock.set(minute_end(record.id.expiry_minute))
         graves.opened.metadata.purge(record.id.expiry_minute)
         assert graves.opened.metadata.due_minutes(record.id.expiry_minute) == []
+
+
+class TestStanding:
+    """The contract of `ports.dead_letters.LettersStanding`."""
+
+    def test_those_of_records_are_counted_while_they_are_open(
+        self, own_graves: "Graves", an_image: AnImage, of_stream: OfStream, clock: ManualClock
+    ) -> None:
+        letters: LettersStanding = own_graves.letters  # type: ignore[assignment]
+        assert letters.standing() == 0
+        record, posted = rejected(of_stream, 7), an_image()
+        own_graves.metadata.admit(record, None)
+        own_graves.letters.note(noted(clock, 8))
+        own_graves.metadata.admit(posted, Job(posted.id))
+        settled(own_graves, posted, Failed("worker-died"))
+        assert letters.standing() == 2, "an upload that failed is counted with the jobs"
+        own_graves.metadata.reopen(record.id, Job(record.id), ANYWHERE)
+        assert letters.standing() == 1
+
+    def test_one_that_is_due_is_counted_until_its_image_is_gone(
+        self, own_graves: "Graves", of_stream: OfStream, clock: ManualClock
+    ) -> None:
+        letters: LettersStanding = own_graves.letters  # type: ignore[assignment]
+        record = rejected(of_stream, 7)
+        own_graves.metadata.admit(record, None)
+        clock.set(record.id.expires_at)
+        assert (keys(own_graves), letters.standing()) == ([], 1)
+        own_graves.metadata.delete(record.id)
+        assert letters.standing() == 0

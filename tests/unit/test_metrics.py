@@ -10,6 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from mayfly.adapters.memory.dead_letters import MemoryDeadLetters
 from mayfly.adapters.memory.event_log import MemoryEventLog
 from mayfly.metrics import Metrics, readings
 from mayfly.metrics.stream import StreamTotals, of_stream
@@ -42,6 +43,7 @@ def metrics(house: House) -> Metrics:
         partial(readings.of_readiness, lambda: True),
         partial(readings.of_streams, lambda: 3),
         partial(readings.of_sinks, ["books"], MemoryEventLog(house.metadata)),
+        partial(readings.of_letters, MemoryDeadLetters(house.metadata)),
         partial(of_stream, StreamTotals(), lambda: [ConsumerFigures("a-1", (PARTITION,))]),
     )
     return made
@@ -130,6 +132,13 @@ def test_names_follow_the_conventions(metrics: Metrics) -> None:
             "mayfly_intake_seconds_sum",
             {"source": "http"},
             0.25,
+        ),
+        (
+            "admitted",
+            {"source": "kafka", "media_type": "image/png", "size": 7},
+            "mayfly_intake_bytes_total",
+            {"source": "kafka"},
+            7,
         ),
         (
             "refused",

@@ -19,6 +19,7 @@ from mayfly.model.identity import ImageId
 from mayfly.model.image import ImageRecord, Source
 from mayfly.model.instant import MINUTE, Ms, minute_of
 from mayfly.model.job import Job
+from mayfly.model.journal import Journal, untold
 from mayfly.model.lifecycle import State
 from mayfly.model.retention import LONGEST_MINUTES
 from mayfly.model.stream import Letter
@@ -61,6 +62,7 @@ class Sessions:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         counted: Callable[[ConsumerFigures], None] = lambda _: None,
+        journal: Journal = untold,
     ) -> None:
         """`terms`: those of this moment; raises what `open` raises. `counted` takes the figures of each report."""
         self.metadata = metadata
@@ -71,6 +73,7 @@ class Sessions:
         self._terms = terms
         self._monotonic = monotonic
         self._counted = counted
+        self._journal = journal
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._removing: set[ImageId] = set()
@@ -199,6 +202,11 @@ class Sessions:
             self._objects.delete(Address.original(record.id))
             self.metadata.delete(record.id)
             raise
+        # The consumer's own journal says more, in its own process: this is for the figures.
+        if record.state is State.RECEIVED:
+            self._journal("admitted", source=record.source, media_type=record.media_type, size=record.size)
+        else:
+            self._journal("refused", source=record.source, reason=record.reason)
 
     def note(self, letter: Letter) -> Letter:
         """As `DeadLetters.note`.
@@ -210,7 +218,10 @@ class Sessions:
         latest = minute_of(Ms(self.clock.now() + (LONGEST_MINUTES + 1) * MINUTE))
         if letter.image_id is not None or letter.at is None or letter.key != str(letter.at) or letter.minute > latest:
             raise InvalidRequest("a letter that is noted tells where a record stood, for at most seven days")
-        return self.letters.note(letter)
+        stands = self.letters.note(letter)
+        if stands == letter:
+            self._journal("refused", source=Source.KAFKA, reason=letter.reason)
+        return stands
 
     def _refuse_unentered(self, session: Session, image_id: ImageId) -> None:
         with self._lock:

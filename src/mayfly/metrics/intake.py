@@ -27,13 +27,16 @@ def families(registry: CollectorRegistry) -> Mapping[str, Handler]:
         registry=registry,
     )
 
-    def on_received(fields: Fields) -> None:
+    def on_admitted(fields: Fields) -> None:
         source = str(fields["source"])
         images.labels(source, str(fields["media_type"])).inc()
         size.labels(source).inc(number(fields, "size"))
-        seconds.labels(source).observe(number(fields, "seconds"))
+
+    def on_received(fields: Fields) -> None:
+        on_admitted(fields)
+        seconds.labels(str(fields["source"])).observe(number(fields, "seconds"))
 
     def on_refused(fields: Fields) -> None:
         refused.labels(str(fields["source"]), str(fields["reason"])).inc()
 
-    return {"received": on_received, "refused": on_refused}
+    return {"admitted": on_admitted, "received": on_received, "refused": on_refused}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from mayfly.ports.clock import Clock
+from mayfly.ports.dead_letters import LettersStanding
 from mayfly.ports.event_log import EventLog
 from mayfly.ports.work_queue import WorkQueue
 
@@ -42,6 +43,12 @@ def of_sinks(sinks: Sequence[str], log: EventLog) -> Iterator[Metric]:
     for sink in sinks:
         waiting.add_metric((sink,), newest - (log.cursor(sink) or newest))
     yield waiting
+
+
+def of_letters(letters: LettersStanding) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "mayfly_stream_letters_open", "Dead letters of records that wait for a person.", letters.standing()
+    )
 
 
 def of_workers(count: int) -> Iterator[Metric]:

@@ -60,3 +60,12 @@ class DeadLetters(Protocol):
     def bounds(self, topic: str) -> Mapping[Partition, int]:
         """By partition, the offset of the oldest open letter: nothing from there on may be trimmed."""
         ...
+
+
+class LettersStanding(Protocol):
+    """What the owner itself asks beside, of its own letters."""
+
+    def standing(self) -> int:
+        """How many open letters of streams' records there are, `failed` ones included. One that is due counts until its
+        minute is purged."""
+        ...

@@ -106,7 +106,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         letters = SqliteDeadLetters(database, clock)
         totals = StreamTotals()
         terms = partial(_terms, settings, retentions)
-        sessions = Sessions(metadata, objects, keys, letters, clock, terms, counted=totals.count)
+        sessions = Sessions(metadata, objects, keys, letters, clock, terms, counted=totals.count, journal=told)
         reconcile = Reconcile(
             objects, metadata, keys, lambda: under_way.ids() | sessions.ids(), told, alone=sessions.alone
         )
@@ -115,7 +115,7 @@ def embedded(settings: Settings) -> Iterator[Owner]:
         streams = EventStreams(events, told)
         outlets = _outlets(settings, secrets, folder.origin)
         metrics.read(*_readings(settings, folder, queue, clock, under_way, readiness))
-        metrics.read(*_of_events(outlets, events, streams), *_of_stream(settings, totals, sessions))
+        metrics.read(*_of_events(outlets, events, streams), *_of_stream(settings, totals, sessions, letters))
         yield Owner(
             stages=Stages(
                 uploads=UploadDoor(intake, _intake_limits(settings)),
@@ -201,8 +201,12 @@ def _of_events(outlets: Sequence[Outlet], log: EventLog, streams: EventStreams) 
     return partial(readings.of_streams, lambda: streams.count), partial(readings.of_sinks, sinks, log)
 
 
-def _of_stream(settings: Settings, totals: StreamTotals, sessions: Sessions) -> tuple[Read, ...]:
-    return (partial(of_stream, totals, sessions.figures),) if settings.topic else ()
+def _of_stream(
+    settings: Settings, totals: StreamTotals, sessions: Sessions, letters: SqliteDeadLetters
+) -> tuple[Read, ...]:
+    if not settings.topic:
+        return ()
+    return partial(of_stream, totals, sessions.figures), partial(readings.of_letters, letters)
 
 
 def _outlets(settings: Settings, secrets: Mapping[str, bytes], origin: str) -> list[Outlet]:

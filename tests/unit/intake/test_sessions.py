@@ -57,6 +57,7 @@ class Owner:
             house.clock,
             lambda: TERMS,
             lambda: self.seconds,
+            journal=house.told,
         )
 
     def record(
@@ -306,6 +307,25 @@ class TestLetters:
         letter = Letter.of_record(Coordinates(PHOTOS, 4), None, "too-large", START, Minute(minute_of(START) + 60))
         with pytest.raises(InvalidRequest):
             owner.sessions.note(replace(letter, **strange))  # type: ignore[arg-type]
+
+
+class TestFigures:
+    def test_what_is_taken_or_refused_is_counted_once_and_not_told_again(self, owner: Owner) -> None:
+        taken, refused = owner.record(), owner.record(2, state=State.REJECTED, reason="unknown-type")
+        one, other = owner.entered(taken), owner.entered(taken)
+        owner.sessions.admit(one, taken, None)
+        with pytest.raises(AlreadyExists):
+            owner.sessions.admit(other, taken, None)
+        owner.sessions.admit(owner.entered(refused), refused, None)
+        letter = Letter.of_record(Coordinates(PHOTOS, 4), None, "too-large", START, Minute(minute_of(START) + 60))
+        for died_at in (START, Ms(START + 1)):
+            owner.sessions.note(replace(letter, died_at=died_at))
+        assert owner.house.told.entries == [
+            ("admitted", {"source": Source.KAFKA, "media_type": "image/png", "size": 3}),
+            ("refused", {"source": Source.KAFKA, "reason": "unknown-type"}),
+            ("refused", {"source": Source.KAFKA, "reason": "too-large"}),
+        ]
+        assert owner.house.told.lines == [], "the consumer's own log has them"
 
 
 class TestReconciling:

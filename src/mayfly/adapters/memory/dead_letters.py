@@ -47,6 +47,10 @@ class MemoryDeadLetters:
                 oldest[at.partition] = min(at.offset, oldest.get(at.partition, at.offset))
         return oldest
 
+    def standing(self) -> int:
+        with self._tables.changed:
+            return sum(row.open and row.letter.at is not None for row in self._tables.letters.values())
+
     def _open(self) -> list[LetterRow]:
         with self._tables.changed:
             now = self._tables.clock.now()
