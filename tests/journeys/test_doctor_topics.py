@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 
+from mayfly.adapters.kafka import readers
 from mayfly.cli.doctor import kafka_checks
 from mayfly.operations.check import Check
 from mayfly.settings import Settings
@@ -164,6 +165,17 @@ def test_a_group_that_only_reads_elsewhere_is_no_reader(doctor: Doctor, broker: 
     elsewhere = broker.create_topic()
     broker.commit(f"others-of-{elsewhere}", elsewhere, {0: 0})
     assert doctor.look()[f"topic {sound} other readers"].verdict == "ok"
+
+
+def test_where_groups_are_too_many_to_ask_them_all_it_is_said(
+    doctor: Doctor, broker: Topics, sound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = broker.create_topic()
+    for group in (f"a-of-{elsewhere}", f"b-of-{elsewhere}"):
+        broker.commit(group, elsewhere, {0: 0})
+    monkeypatch.setattr(readers, "MOST_GROUPS", 1)
+    check = doctor.look()[f"topic {sound} other readers"]
+    assert (check.verdict, check.found.endswith("groups, and no more than 1 are asked")) == ("warning", True)
 
 
 def test_topics_that_make_themselves_are_found_and_none_is_made_by_looking(make_broker: MakeBroker) -> None:

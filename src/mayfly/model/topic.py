@@ -13,8 +13,9 @@ UNLIMITED = -1
 class TopicState:
     """One topic. Fields are Kafka's topic settings of that name; `_ms` are milliseconds.
 
-    `readers` are the groups, other than ours, that have committed an offset of it or are reading it. `oldest` gives by
-    partition the timestamp of its oldest record; an empty partition, and one that did not answer, is left out.
+    `readers` are the groups, other than ours, that have committed an offset of it or are reading it; `readers_untold`
+    says why there may be more of them, None if there are not. `oldest` gives by partition the timestamp of its oldest
+    record; an empty partition, and one that did not answer, is left out.
     """
 
     name: str
@@ -34,6 +35,7 @@ class TopicState:
     max_message_bytes: int
     unclean_leader_election: bool = False
     readers: tuple[str, ...] = ()
+    readers_untold: str | None = None
     oldest: Mapping[int, Ms] = field(default_factory=dict)
 
 

@@ -204,6 +204,11 @@ def test_other_readers_are_told_and_forbid_trimming() -> None:
     assert "billing, thumbs" in trimmed.found
 
 
+def test_readers_that_could_not_be_asked_for_are_not_taken_for_none() -> None:
+    check = found(with_photos(readers_untold="the brokers do not tell"))["topic photos other readers"]
+    assert (check.verdict, check.found) == ("warning", "not known: the brokers do not tell")
+
+
 def test_topics_that_make_themselves_are_told() -> None:
     assert not_sound(replace(CLUSTER, auto_create=True)) == {"topics made by themselves"}
     assert not_sound(replace(CLUSTER, auto_create=None)) == set()

@@ -11,21 +11,19 @@ from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    Consumer,
     KafkaError,
-    KafkaException,
     TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from mayfly.adapters.kafka.membership import make
+from mayfly.adapters.kafka.readers import CALL_SECONDS, Readers, answered, fault_of
 from mayfly.adapters.kafka.refusals import Refusals
 from mayfly.model.errors import Conflict, Misconfigured, Unavailable
 from mayfly.model.instant import Ms
 from mayfly.model.stream import Partition, Survey
 
-CALL_SECONDS = 5.0
 _SLICE_SECONDS = 0.1
 DEAD_LETTER_CONFIG = {
     "cleanup.policy": "delete",
@@ -52,6 +50,7 @@ class Administration:
     def __init__(self, properties: Mapping[str, Any], refusals: Refusals) -> None:
         self._properties = dict(properties) | {"error_cb": refusals.note}
         self._refusals = refusals
+        self._readers = Readers(self._properties, refusals.note)
         self._asked: tuple[AdminClient, Mapping[str, Future[Any]]] | None = None
         # What can be told wrong now is told now: a file that is not there.
         self._client()
@@ -81,7 +80,7 @@ class Administration:
         if not all(future.done() for future in asked.values()):
             return False
         self._asked = None
-        faults = {name: _fault(future) for name, future in asked.items()}
+        faults = {name: fault_of(future) for name, future in asked.items()}
         missing = [name for name, fault in faults.items() if fault == KafkaError.UNKNOWN_TOPIC_OR_PART]
         if absent := [name for name in missing if name != dead_letters]:
             raise Misconfigured(
@@ -103,10 +102,10 @@ class Administration:
         specs = (OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.for_timestamp(0))
         client = self._client()
         asked = [client.list_offsets(dict.fromkeys(places, spec), request_timeout=CALL_SECONDS) for spec in specs]
-        committed = self._committed(group, partitions)
+        committed = self._readers.committed(group, partitions)
         if committed is None:
             return []
-        earliest, latest, oldest = ({_as_partition(k): _result(v) for k, v in one.items()} for one in asked)
+        earliest, latest, oldest = ({_as_partition(k): answered(v) for k, v in one.items()} for one in asked)
         return [
             Survey(
                 one,
@@ -120,12 +119,15 @@ class Administration:
         ]
 
     def trim(self, group: str, bounds: Mapping[Partition, int]) -> None:
-        """As `ports.image_stream.ImageStream.trim` says. A reader who commits nothing is seen by nobody."""
+        """As `ports.image_stream.ImageStream.trim` says."""
         client = self._client()
-        if others := self._other_readers(client, group, bounds):
+        reading = self._readers.beside(group, bounds, client)
+        if others := [name for groups in reading.groups.values() for name in groups]:
             raise Conflict(
                 f"nothing is trimmed: other groups read the topic, such as {others[0]}. Set kafka_trim to false"
             )
+        if reading.untold is not None:
+            raise Unavailable(f"nothing is trimmed: {reading.untold}")
         surveyed = self.survey(group, bounds)
         lowered = {
             one.partition: min(bounds[one.partition], one.committed or 0, one.latest)
@@ -138,45 +140,10 @@ class Administration:
             return
         places = [TopicPartition(one.topic, one.number, offset) for one, offset in lowered.items()]
         for future in client.delete_records(places, request_timeout=CALL_SECONDS).values():
-            if (code := _fault(future)) in _FORBIDDEN:
+            if (code := fault_of(future)) in _FORBIDDEN:
                 raise Conflict(f"nothing is trimmed: the broker does not let us delete records ({KafkaError(code)})")
             if code is not None:
                 raise Unavailable(f"not trimmed: {KafkaError(code).str()}")
-
-    def _other_readers(self, client: AdminClient, group: str, partitions: Collection[Partition]) -> list[str]:
-        """Groups that committed offsets of these partitions, or whose members hold any of their topics."""
-        listed = _result(client.list_consumer_groups(request_timeout=CALL_SECONDS))
-        if listed is None or listed.errors:
-            raise Unavailable("the brokers do not tell which groups there are")
-        others = [one.group_id for one in listed.valid if one.group_id != group]
-        if not others:
-            return []
-        topics = {one.topic for one in partitions}
-        found = set()
-        for name, future in client.describe_consumer_groups(others, request_timeout=CALL_SECONDS).items():
-            told = _result(future)
-            committed = self._committed(name, partitions)
-            if told is None or committed is None:
-                raise Unavailable(f"the brokers do not tell what the group {name} reads")
-            held = {place.topic for member in told.members for place in (member.assignment.topic_partitions or ())}
-            if committed or held & topics:
-                found.add(name)
-        return sorted(found)
-
-    def _committed(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int] | None:
-        """What a group committed of these; None if the brokers do not tell. A consumer that subscribes to nothing asks,
-        and joins no group by it: of an administrator, this question aborts the process after an outage (as above)."""
-        asking: Consumer = make(Consumer, self._properties | {"group.id": group, "enable.auto.commit": False})
-        try:
-            places = asking.committed([TopicPartition(one.topic, one.number) for one in partitions], CALL_SECONDS)
-        except KafkaException as fault:
-            self._refusals.note(fault.args[0])
-            return None
-        finally:
-            asking.close()
-        if any(place.error is not None for place in places):
-            return None
-        return {_as_partition(place): place.offset for place in places if place.offset >= 0}
 
     def _make(self, client: AdminClient, dead_letters: str) -> None:
         """
@@ -185,7 +152,7 @@ class Administration:
         """
         topic = NewTopic(dead_letters, 1, -1, config=DEAD_LETTER_CONFIG)
         made = client.create_topics([topic], request_timeout=CALL_SECONDS)[dead_letters]
-        if (code := _fault(made)) in _FORBIDDEN:
+        if (code := fault_of(made)) in _FORBIDDEN:
             raise Misconfigured(
                 f"kafka_dead_letters: the broker has no topic {dead_letters} and does not let us make it "
                 f"({KafkaError(code).str()}): make it, or name another"
@@ -194,19 +161,3 @@ class Administration:
 
 def _as_partition(place: TopicPartition) -> Partition:
     return Partition(place.topic, place.partition)
-
-
-def _result(future: "Future[Any]") -> Any:
-    """What was answered, None if nothing was in time."""
-    return None if _fault(future) is not None else future.result()
-
-
-def _fault(future: "Future[Any]") -> int | None:
-    """The code of what went wrong, None if nothing did. Calls end by themselves, by their request_timeout."""
-    try:
-        future.result(2 * CALL_SECONDS)
-    except KafkaException as fault:
-        return int(fault.args[0].code())
-    except TimeoutError:
-        return int(KafkaError._TIMED_OUT)
-    return None

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -14,11 +13,11 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, Topi
 
 from mayfly.adapters.kafka.connection import Connection
 from mayfly.adapters.kafka.reach import ANSWER_SECONDS, Reach
+from mayfly.adapters.kafka.readers import Readers, Reading
 from mayfly.model.instant import Ms
+from mayfly.model.stream import Partition
 from mayfly.model.topic import UNLIMITED, ClusterState, TopicState
 
-MOST_GROUPS = 500
-"""Of so many groups it is asked whether they read our topics."""
 _NO_LIMIT = 2**63 - 1
 """As Kafka writes it."""
 
@@ -37,20 +36,33 @@ class _Looking:
     def __init__(self, connection: Connection) -> None:
         self._reach = Reach(connection)
         self._admin = self._reach.admin
+        self._readers = Readers(connection.properties(), lambda _: None)
 
     def at(self, group: str, topics: Collection[str]) -> ClusterState:
         brokers = [str(node.id) for node in self._reach.let_in().nodes]
         asked = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_SECONDS)
         kept: dict[str, TopicState] = {}
         missing, unseen = set(), {}
-        for name, described in asked.items():
+
+        def note(name: str, fault: KafkaError) -> None:
+            if fault.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                missing.add(name)
+            else:
+                unseen[name] = self._reach.said(fault)
+
+        described: list[TopicDescription] = []
+        for name, future in asked.items():
             try:
-                kept[name] = self._topic(described.result(), group)
+                described.append(future.result())
             except KafkaException as fault:
-                if fault.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    missing.add(name)
-                else:
-                    unseen[name] = self._reach.said(fault.args[0])
+                note(name, fault.args[0])
+        places = [Partition(topic.name, each.id) for topic in described for each in topic.partitions]
+        reading = self._readers.beside(group, places, self._admin) if places else Reading()
+        for topic in described:
+            try:
+                kept[topic.name] = self._topic(topic, reading)
+            except KafkaException as fault:
+                note(topic.name, fault.args[0])
         return ClusterState(len(brokers), *self._of_brokers(brokers), kept, frozenset(missing), unseen)
 
     def _of_brokers(self, brokers: Collection[str]) -> tuple[int | None, bool | None]:
@@ -68,7 +80,7 @@ class _Looking:
                 makers.append(told == "true")
         return max(intervals, default=None), any(makers) if makers else None
 
-    def _topic(self, described: TopicDescription, group: str) -> TopicState:
+    def _topic(self, described: TopicDescription, reading: Reading) -> TopicState:
         settings = self._settings(ResourceType.TOPIC, described.name)
         partitions = [TopicPartition(described.name, each.id) for each in described.partitions]
 
@@ -92,41 +104,14 @@ class _Looking:
             before_max_ms=whole("message.timestamp.before.max.ms", both),
             max_message_bytes=whole("max.message.bytes", 0),
             unclean_leader_election=settings.get("unclean.leader.election.enable") == "true",
-            readers=tuple(sorted(self._readers(partitions, group))),
+            readers=reading.groups.get(described.name, ()),
+            readers_untold=reading.untold,
             oldest=dict(self._oldest(partitions)),
         )
 
     def _settings(self, kind: ResourceType, name: str) -> Mapping[str, str | None]:
         (answer,) = self._admin.describe_configs([ConfigResource(kind, name)], request_timeout=ANSWER_SECONDS).values()
         return {name: entry.value for name, entry in answer.result().items()}
-
-    def _readers(self, partitions: Sequence[TopicPartition], ours: str) -> Iterator[str]:
-        """Groups that have committed an offset of one of these, or whose members hold one. Of those we may not look at
-        nothing is known."""
-        try:
-            listed = self._admin.list_consumer_groups(request_timeout=ANSWER_SECONDS).result().valid
-        except KafkaException:
-            return
-        others = [each.group_id for each in listed if each.group_id != ours][:MOST_GROUPS]
-        if not others:
-            return
-        members = self._admin.describe_consumer_groups(others, request_timeout=ANSWER_SECONDS)
-        # The client library takes one group a request; the requests are under way together.
-        committed = {
-            group: self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, list(partitions))], request_timeout=ANSWER_SECONDS
-            )[group]
-            for group in others
-        }
-        topic = partitions[0].topic
-        for group in others:
-            with contextlib.suppress(KafkaException):
-                held = [
-                    place for one in members[group].result().members for place in one.assignment.topic_partitions or ()
-                ]
-                offsets = committed[group].result().topic_partitions
-                if any(place.topic == topic for place in held) or any(place.offset >= 0 for place in offsets):
-                    yield group
 
     def _oldest(self, partitions: Sequence[TopicPartition]) -> Iterator[tuple[int, Ms]]:
         """By partition, the timestamp of the first record there is that has one."""

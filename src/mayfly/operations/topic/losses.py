@@ -89,6 +89,9 @@ def replication(topic: TopicState, cluster: ClusterState, promise: Promise) -> C
 
 def _readers(topic: TopicState, promise: Promise) -> Check:
     name = f"topic {topic.name} other readers"
+    if not topic.readers and topic.readers_untold is not None:
+        why = "What others copy from the topic is beyond Mayfly's reach, and is not trimmed."
+        return Check(name, "warning", f"not known: {topic.readers_untold}", "ask whoever runs the cluster", why)
     if not topic.readers:
         return Check(name, "ok", "none that the cluster knows of")
     found, fix = f"groups {', '.join(topic.readers)}", "look after what they keep"
