@@ -1,5 +1,6 @@
 """Servers and pictures for the journeys."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.server import MakeServer, Server
+from support.small_disk import SmallDisk, small_disk
 
 
 @pytest.fixture
@@ -52,6 +54,19 @@ def small() -> bytes:
     picture = (pyvips.Image.xyz(64, 48)[0] * 4).bandjoin([128, 200]).cast("uchar").copy(interpretation="srgb")
     buffer: bytes = picture.jpegsave_buffer(Q=80)
     return buffer
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    found = small_disk(tmp_path / "server")
+    if found is None:
+        told = "no tmpfs can be mounted here: nothing shows here what happens on a full disk"
+        if os.environ.get("CI") == "true":
+            pytest.fail(told)
+        pytest.skip(told)
+    yield found
+    # Its input ends, so it does, and the disk with it.
+    found.holder.communicate()
 
 
 LABELS = """
