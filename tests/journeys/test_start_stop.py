@@ -36,6 +36,13 @@ def test_a_second_owner_of_the_keys_is_refused_with_the_firsts_pid(server: Serve
     assert "--keys" in told
 
 
+def test_a_crash_leaves_no_core_dump_which_would_hold_keys_and_clear_bytes(server: Server) -> None:
+    limits = Path(f"/proc/{server.pid}/limits").read_text()
+    (core,) = (line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size"))
+    # At 1 the kernel hands it to no program either.
+    assert core in (["1", "1"], ["0", "0"])
+
+
 def test_a_restart_that_forgets_its_keys_is_refused(server: Server, tmp_path: Path, small: bytes) -> None:
     image = server.upload(small)
     server.stop()

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from mayfly.cli import Leaving
 from mayfly.cli.kafka import need_client
 from mayfly.entrypoints.consumers import MISCONFIGURED
+from mayfly.entrypoints.core_dumps import forbid_core_dumps
 from mayfly.entrypoints.ending import Ending
 from mayfly.journal import configure, journal
 from mayfly.model.errors import Misconfigured
@@ -29,6 +30,7 @@ def consume(config: Path | None, options: Mapping[str, Any], tether: int | None,
     """
     settings = Settings.load(config, options, os.environ)
     configure(settings.log_format)
+    forbid_core_dumps()
     leaving.unless_told()
     owner = _Tether(tether)
     try:

@@ -12,6 +12,7 @@ from mayfly.cli import Leaving
 from mayfly.cli.consume import COMMAND, environment_of
 from mayfly.cli.kafka import need_client
 from mayfly.entrypoints.consumers import Consumers
+from mayfly.entrypoints.core_dumps import forbid_core_dumps
 from mayfly.entrypoints.ending import Ending
 from mayfly.entrypoints.http.app import create_app
 from mayfly.entrypoints.http.origin import Reach, is_loopback
@@ -34,6 +35,7 @@ def up(config: Path | None, options: Mapping[str, Any], leaving: Leaving) -> Non
     """
     settings = Settings.load(config, options, os.environ)
     configure(settings.log_format)
+    forbid_core_dumps()
     leaving.unless_told()
     need_client(settings)
     reach = _reach(settings)

@@ -139,6 +139,14 @@ class Consumer:
             self._hand.wait_for_room(self._pace.breath)
         self._steer()
         record = self._stream.poll(0.0 if full else self._pace.poll)
+        try:
+            self._follow()
+        finally:
+            # Whatever goes wrong: what was read comes again from nowhere, and must not be settled past.
+            if record is not None:
+                self._hand.receive(record)
+
+    def _follow(self) -> None:
         held = self._stream.held()
         if self._hand.keep(held):
             self._rebalances += 1
@@ -146,8 +154,6 @@ class Consumer:
             self._stream.resume(self._paused)
             self._paused = frozenset()
             self._journal("partitions_held", partitions=len(held))
-        if record is not None:
-            self._hand.receive(record)
 
     def _settle(self) -> None:
         for partition, tenure, offset in self._hand.moved():

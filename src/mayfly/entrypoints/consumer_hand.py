@@ -4,6 +4,7 @@ The polling thread puts in and asks what may be settled; the crew takes out. All
 nobody holds while he waits for a disk, the owner or the broker.
 """
 
+import contextlib
 import heapq
 import itertools
 import queue
@@ -88,7 +89,10 @@ class Hand:
     def receive(self, record: StreamRecord) -> None:
         """It was read."""
         errand = Errand(record, weight(record), record.size)
-        keys = (record.at, *self._keys(record))
+        keys: tuple[Hashable, ...] = (record.at,)
+        # Whatever a record holds, it is in hand: one that is not would be settled past.
+        with contextlib.suppress(Exception):
+            keys = (record.at, *self._keys(record))
         with self._changed:
             self._in_hand += 1
             self._tracker.begin(record)

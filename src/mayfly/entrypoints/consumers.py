@@ -17,6 +17,7 @@ from mayfly.model.journal import Journal
 
 MISCONFIGURED = 2
 """The exit code of a consumer that its settings keep from running, or whom the broker refuses."""
+_NOT_STARTED = 1
 _KILL_SECONDS = 0.5
 """Of the time for a stop, kept for those that have to be killed."""
 
@@ -97,11 +98,16 @@ class Consumers:
         ends = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            code = self._run()
+            try:
+                code = self._run()
+                reason = _described(code)
+            except OSError as fault:
+                # No memory, no process or no descriptor left: it passes.
+                code, reason = _NOT_STARTED, f"it cannot be started now: {fault.strerror}"
             if self._stopping.is_set():
                 return
             ends = 1 if time.monotonic() - began >= self._patience.steady else ends + 1
-            self._journal("consumer_ended", reason=_described(code))
+            self._journal("consumer_ended", reason=reason)
             self._stopping.wait(self._patience.after(ends, code))
 
     def _run(self) -> int:

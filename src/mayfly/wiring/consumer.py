@@ -4,13 +4,15 @@ Objects are stored here, under the same folder; keys, records and the time are a
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 from mayfly.adapters.kafka.image_stream import KafkaImageStream, Subscription
 from mayfly.adapters.local.claim_source import LocalClaimSource
 from mayfly.adapters.local.object_store import LocalObjectStore
-from mayfly.adapters.local.owner_socket import short_path
+from mayfly.adapters.local.owner_socket import NAME, short_path
 from mayfly.adapters.owner.admissions import OwnerAdmissions
 from mayfly.adapters.owner.clock import OwnerClock
 from mayfly.adapters.owner.dead_letters import OwnerDeadLetters
@@ -24,7 +26,7 @@ from mayfly.intake.intake import Intake
 from mayfly.intake.stream import StreamDoor
 from mayfly.journal import journal
 from mayfly.model.claim import ClaimPrefix
-from mayfly.model.errors import Unavailable
+from mayfly.model.errors import Misconfigured, Unavailable
 from mayfly.settings import Settings
 from mayfly.vault.vault import Vault
 from mayfly.wiring.kafka import connection_of
@@ -42,6 +44,7 @@ def consuming(settings: Settings, environ: Mapping[str, str]) -> Iterator[Consum
         Misconfigured: the owner takes no consumer such as this; or Kafka's settings cannot be used.
     """
     with contextlib.ExitStack() as open_things:
+        _refuse_another_user(settings.data)
         line = OwnerLine(partial(short_path, settings.data))
         open_things.callback(line.close)
         try:
@@ -50,6 +53,8 @@ def consuming(settings: Settings, environ: Mapping[str, str]) -> Iterator[Consum
             raise Unavailable(
                 f"a consumer needs its owner: start `mayfly up --data {settings.data}` first ({fault})"
             ) from None
+        # Once more: it may not have stood before.
+        _refuse_another_user(settings.data)
         clock = OwnerClock(line)
         keys = OwnerKeys(line, clock)
         letters = OwnerDeadLetters(line)
@@ -66,6 +71,23 @@ def consuming(settings: Settings, environ: Mapping[str, str]) -> Iterator[Consum
         )
         with reporting(consumer.figures, OwnerFigures(line).tell):
             yield consumer
+
+
+def _refuse_another_user(folder: Path) -> None:
+    """Raise Misconfigured if the owner runs as another user: what we stored it could neither open nor remove. The
+    socket lets root ask, too."""
+    try:
+        user = (folder / NAME).stat().st_uid
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        user = None
+    if user != os.geteuid():
+        whom = "another user" if user is None else f"the user with the id {user}"
+        raise Misconfigured(
+            f"data: the owner of {folder} runs as {whom}, and this is the user with the id {os.geteuid()}: "
+            "run `mayfly consume` as the same user as `mayfly up`"
+        )
 
 
 def _prefixes(settings: Settings) -> list[ClaimPrefix]:

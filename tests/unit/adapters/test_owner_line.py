@@ -204,6 +204,22 @@ class TestKeys:
             owner.clock.set(Ms((a_record().id.expiry_minute + 1) * MINUTE))
             until(lambda: keys._minutes == {}, "the end of the key")
 
+    def test_a_key_is_let_go_of_though_the_owner_is_away(self, owner: Owner) -> None:
+        minutes = [0]
+        with ExitStack() as stack:
+            up = stack.enter_context(ExitStack())
+            up.enter_context(owner.up())
+            line = stack.enter_context(owner.line())
+            line.told = Told(lambda: minutes[0] * 60.0)
+            clock = OwnerClock(line)
+            keys = OwnerKeys(line, clock)
+            record = a_record()
+            enter(line, record, keys)
+            assert keys._minutes
+            up.close()
+            minutes[0] = record.id.expiry_minute + 2 - minute_of(START)
+            until(lambda: keys._minutes == {}, "the end of the key")
+
     def test_a_weeks_key_is_asked_once_a_minute_and_so_is_that_there_is_none(
         self, owner: Owner, monkeypatch: pytest.MonkeyPatch
     ) -> None:

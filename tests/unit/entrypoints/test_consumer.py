@@ -12,10 +12,10 @@ import pytest
 from mayfly.adapters.memory.broker import MemoryBroker
 from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.image_stream import MemoryImageStream
-from mayfly.entrypoints.consumer import Consumer, Pace
+from mayfly.entrypoints.consumer import Consumer, Pace, event_of
 from mayfly.entrypoints.consumer_budget import RECORD_BYTES
 from mayfly.entrypoints.consumer_crew import Backoff, Burial
-from mayfly.entrypoints.consumer_hand import SPREAD, Hand
+from mayfly.entrypoints.consumer_hand import SPREAD, Hand, Keys
 from mayfly.entrypoints.consumer_tending import Rounds
 from mayfly.intake.stream import Buried, Early, Kept, Outcome, Passed
 from mayfly.model.errors import Conflict, InFlight, LeaseLost, StorageFull, Unavailable
@@ -180,10 +180,20 @@ class Scene:
     def put_event(self, event: str) -> None:
         self.broker.produce(P0, b"x", (("ce_source", b"here"), ("ce_id", event.encode())), START)
 
-    def start(self, *, memory: int = 64 * MEBIBYTE, trim: bool = False, pace: Pace = HASTY, **faults: Any) -> Consumer:
-        self.streams.append(Watched(MemoryImageStream(self.broker, ("photos",)), **faults))
+    def start(self, *, memory: int = 64 * MEBIBYTE, keys: Keys = event_of, pace: Pace = HASTY, **more: Any) -> Consumer:
+        """`more`: `trim`, and faults of the stream's."""
+        trim = more.pop("trim", False)
+        self.streams.append(Watched(MemoryImageStream(self.broker, ("photos",)), **more))
         consumer = Consumer(
-            self.stream, self.door.take, self.letters, self.clock, self.told, memory=memory, trim=trim, pace=pace
+            self.stream,
+            self.door.take,
+            self.letters,
+            self.clock,
+            self.told,
+            memory=memory,
+            trim=trim,
+            keys=keys,
+            pace=pace,
         )
         self.running.append(consumer)
         consumer.start()
@@ -240,6 +250,28 @@ def test_what_is_kept_is_settled(scene: Scene) -> None:
     assert sorted(scene.door.kept) == [at(0), at(1), at(2), at(0, P1)]
     assert consumer.figures().records == {"created": 4}
     assert consumer.figures().bytes == 4
+
+
+@pytest.mark.parametrize("where", ["resume", "keys"])
+def test_what_was_read_is_never_settled_past_whatever_goes_wrong_beside_it(
+    scene: Scene, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [ValueError("unforeseen")]
+
+    def goes_wrong(*_: object) -> Any:
+        if left:
+            raise left.pop()
+        return None if where == "resume" else ()
+
+    monkeypatch.setattr(Watched, "resume", goes_wrong)
+    gate = scene.gate(0)
+    scene.put(3)
+    scene.start(**({"keys": goes_wrong} if where == "keys" else {}))
+    assert gate.reached.wait(20.0)
+    scene.until_kept(2)
+    assert scene.committed() is None
+    gate.opened.set()
+    scene.until_committed(3)
 
 
 def test_while_a_take_hangs_it_polls_on_and_settles_nothing_behind_it(scene: Scene) -> None:

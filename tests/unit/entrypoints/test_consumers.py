@@ -64,6 +64,20 @@ def nursery(tmp_path: Path) -> Iterator[Nursery]:
         assert consumers.stop(30.0)
 
 
+def test_one_that_cannot_be_started_now_is_started_later(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refusals = subprocess.Popen, [OSError(11, "Resource temporarily unavailable")] * 3
+
+    def popen(*command: object, **how: object) -> object:
+        if refusals:
+            raise refusals.pop()
+        return start(*command, **how)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("mayfly.entrypoints.consumers.subprocess.Popen", popen)
+    nursery.start(WAITS_FOR_THE_END)
+    until(lambda: len(nursery.born()) == 1, "the consumer")
+    assert "Resource temporarily unavailable" in str(nursery.told.lines)
+
+
 def lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

@@ -53,7 +53,7 @@ class OwnerLine:
         self.told = Told()
         """What the owner last said of the time."""
         self.each_second: list[Callable[[], None]] = []
-        """Called, on a thread of the line's, after each answer: about every second, and more often."""
+        """Called, on a thread of the line's, about every second and more often, whether or not the owner answers."""
         self._opened = threading.Condition()
         self._session: _Session | None = None
         self._sessions = 0
@@ -128,6 +128,12 @@ class OwnerLine:
 
     def _carry(self, lane: Lane, group: list[Asked]) -> None:
         """One request with its answer. Every one of the group is answered."""
+        self._ask_in_session(lane, group)
+        if lane is self._quick and self.told.now() is not None:
+            for call in self.each_second:
+                call()
+
+    def _ask_in_session(self, lane: Lane, group: list[Asked]) -> None:
         session = self._session
         if session is None and lane is self._quick:
             session = self._open_session(lane)
@@ -162,8 +168,6 @@ class OwnerLine:
             self.told.heard(told["now"], told["held"])
             for asked, result in zip(group, told["results"], strict=True):
                 asked.answer.set_result(result)
-            for call in self.each_second:
-                call()
 
     def _open_session(self, lane: Lane) -> _Session | None:
         try:
