@@ -266,7 +266,7 @@ def test_what_was_read_is_never_settled_past_whatever_goes_wrong_beside_it(
     monkeypatch.setattr(Watched, "resume", goes_wrong)
     gate = scene.gate(0)
     scene.put(3)
-    scene.start(**({"keys": goes_wrong} if where == "keys" else {}))
+    scene.start(keys=goes_wrong if where == "keys" else event_of)
     assert gate.reached.wait(20.0)
     scene.until_kept(2)
     assert scene.committed() is None

@@ -52,11 +52,13 @@ class Administration:
         self._refusals = refusals
         self._readers = Readers(self._properties, refusals.note)
         self._asked: tuple[AdminClient, Mapping[str, Future[Any]]] | None = None
-        # What can be told wrong now is told now: a file that is not there.
-        self._client()
+        # What can be told wrong now is told now: a file that is not there. Kept for the first question: thrown away, it
+        # would hold up whoever starts us, deaf to signals, for as long as a name server does not answer.
+        self._first: AdminClient | None = make(AdminClient, self._properties)
 
     def _client(self) -> AdminClient:
-        client: AdminClient = make(AdminClient, self._properties)
+        first, self._first = self._first, None
+        client: AdminClient = first or make(AdminClient, self._properties)
         return client
 
     def topics_are_there(self, topics: Collection[str], dead_letters: str, seconds: float) -> bool:

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from mayfly.adapters.kafka.connection import Connection
 from mayfly.adapters.kafka.refusals import Refusals, Tell
+from mayfly.adapters.kafka.resets import logger_of
 from mayfly.model.errors import Misconfigured
 from mayfly.model.stream import Partition
 
@@ -74,6 +75,8 @@ class Membership:
         self._tenures = itertools.count(1)
         self._held: dict[Partition, int] = {}
         self._settled: dict[Partition, int] = {}
+        self._astray: dict[Partition, int] = {}
+        """Of partitions that were begun anew under their present tenure: the offset at which there was no record."""
         self._assigned = False
         self._consumer: Consumer | None = None
         self._not_before = 0.0
@@ -119,10 +122,18 @@ class Membership:
             self._consumer.resume(ours)
 
     def settle(self, partition: Partition, tenure: int, offset: int) -> None:
-        if self._consumer is None or self._held.get(partition) != tenure or offset <= self._settled.get(partition, 0):
+        if self._consumer is None or self._held.get(partition) != tenure:
             return
+        astray, before = self._astray.get(partition), self._settled.get(partition, 0)
+        if astray is None and offset <= before:
+            return
+        place = [TopicPartition(partition.topic, partition.number, offset)]
         try:
-            self._consumer.store_offsets(offsets=[TopicPartition(partition.topic, partition.number, offset)])
+            self._consumer.store_offsets(offsets=place)
+            if astray is not None and offset < max(astray, before):
+                # Back: of itself librdkafka commits only what is beyond its last commit. With that one left standing,
+                # a crash would have us go on there, past what nobody settled.
+                self._consumer.commit(offsets=place, asynchronous=True)
         except KafkaException as fault:
             # It is being taken away in this moment. Whoever gets it does the same records again.
             self._refusals.note(fault.args[0])
@@ -151,7 +162,8 @@ class Membership:
                 # Nothing wakes it: who wants to stop looks after each poll.
                 threading.Event().wait(min(wait, seconds))
                 return None
-            self._consumer = make(Consumer, self._properties | self._protocol | {"error_cb": self._erred})
+            heard = {"error_cb": self._erred, "logger": logger_of(self._begins_anew)}
+            self._consumer = make(Consumer, self._properties | self._protocol | heard)
             self._consumer.subscribe(self._topics, on_assign=self._come, on_revoke=self._gone, on_lost=self._gone)
         return self._consumer
 
@@ -164,10 +176,20 @@ class Membership:
             partition = Partition(one.topic, one.partition)
             self._held[partition] = next(self._tenures)
             self._settled.pop(partition, None)
+            self._astray.pop(partition, None)
 
     def _gone(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         for one in partitions:
             self._held.pop(Partition(one.topic, one.partition), None)
+
+    def _begins_anew(self, partition: Partition, offset: int) -> None:
+        self._astray[partition] = offset
+        self._tell(
+            "stream_reset",
+            partition=str(partition),
+            reason=f"the topic has no record at offset {offset}, where the group was: its retention deleted what was "
+            "not read yet, or the topic is another one now. Reading goes on at the oldest record there is",
+        )
 
     def _met(self, error: KafkaError) -> None:
         """What came in the place of a record."""
