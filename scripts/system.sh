@@ -10,11 +10,11 @@ missing() {
   # strace exists on Linux only; one journey watches the fsyncs of an upload with it.
   [ "$(uname -s)" != Linux ] || command -v strace >/dev/null || echo strace
   command -v chromium >/dev/null || echo chromium
+  command -v chromedriver >/dev/null || echo chromium-driver
   # Kafka itself runs in the tests: on Java 17 or later, fetched by Maven.
   java_version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
   [ "${java_version:-0}" -ge 17 ] || echo default-jre-headless
   command -v mvn >/dev/null || echo maven
-  command -v chromedriver >/dev/null || echo chromium-driver
   for proxy in nginx caddy; do
     [ "$(uname -s)" != Linux ] ||
       PATH=$PATH:/usr/sbin:$UNPACKED/usr/sbin:$UNPACKED/usr/bin command -v $proxy >/dev/null || echo $proxy
