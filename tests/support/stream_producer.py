@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from support.server import until
 from support.stream_checker import Sent
 from support.stream_plan import Planned
-from support.topics import Topics
+from support.topics import Topics, header
 
 SETTINGS: dict[str, Any] = {
     # Each message once, in order, however often the broker is killed.
@@ -72,7 +72,8 @@ class Writer:
             value = message.value or b""
             sha256 = hashlib.sha256(value).hexdigest()
             # Of the message itself nothing is held: the producer's own bound would be none.
-            about = Sent("", sha256, len(value), planned.kind, planned.fate, planned.reason)
+            event = (header(message, "ce_id") or b"").decode()
+            about = Sent("", sha256, len(value), planned.kind, planned.fate, planned.reason, event)
             told: dict[str, Any] = {
                 "topic": self.topic,
                 "value": message.value,

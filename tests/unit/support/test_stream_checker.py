@@ -16,13 +16,17 @@ SENT = [
     Sent("t/1/2", "e", 1, "due", "nothing"),
     Sent("t/0/2", "f", 1, "twin", "image"),
     Sent("t/1/3", "f", 1, "twin", "twin"),
-    Sent("t/0/3", "g", 1, "rival", "rival", "idempotency-reused"),
-    Sent("t/1/4", "h", 1, "rival", "rival", "idempotency-reused"),
+    Sent("t/0/3", "g", 1, "rival", "rival", "idempotency-reused", "7"),
+    # Delivered after the next pair's first: who belongs together is told by the event alone.
+    Sent("t/0/4", "i", 1, "rival", "rival", "idempotency-reused", "8"),
+    Sent("t/1/4", "h", 1, "rival", "rival", "idempotency-reused", "7"),
+    Sent("t/1/5", "j", 1, "rival", "rival", "idempotency-reused", "8"),
 ]
 REASONS = {"t/0/1": "unknown-type", "t/1/0": "truncated", "t/1/1": "too-large", "t/1/4": "idempotency-reused"}
+REASONS["t/0/4"] = "idempotency-reused"
 IMAGES = [
-    *(Image(sha256 * 2, "processed", sha256) for sha256 in "afg"),
-    *(Image(sha256 * 2, "rejected", sha256) for sha256 in "bch"),
+    *(Image(sha256 * 2, "processed", sha256) for sha256 in "afgj"),
+    *(Image(sha256 * 2, "rejected", sha256) for sha256 in "bchi"),
 ]
 
 
