@@ -50,6 +50,8 @@ def test_what_is_produced_is_taken_in_and_counted_through_a_kill(
     fill(broker, topic, photos, "unknown=label")
     until(lambda: figure(server, "mayfly_stream_records_total", outcome="buried") == 1, "the dead letter")
     until(lambda: figure(server, "mayfly_stream_letters_total") == 1, "it to be written")
+    assert figure(server, "mayfly_stream_letters_open") == 1
+    assert figure(server, "mayfly_intake_refused_total", source="kafka", problem="invalid-request") == 1
     # What the consumer says of its partitions is as old as its last look at the brokers.
     places = [tuple(sorted({"topic": topic, "partition": str(number)}.items())) for number in (0, 1)]
     until(lambda: all(figures(server).get(("mayfly_stream_lag_records", place)) == 0 for place in places), "no lag")
@@ -62,6 +64,9 @@ def test_what_is_produced_is_taken_in_and_counted_through_a_kill(
     assert created(server) == 2
     fill(broker, topic, photos)
     until(lambda: created(server) == 3, "the next one to be counted, on top")
+    assert figure(server, "mayfly_intake_images_total", source="kafka", media_type="image/jpeg") == 2
+    assert figure(server, "mayfly_intake_images_total", source="kafka", media_type="image/gif") == 1
+    assert figure(server, "mayfly_intake_bytes_total", source="kafka") == 2 * len(small) + len(gif(1))
     assert figure(server, "mayfly_stream_in_flight_bytes") == 0
     log = server.get("/metrics").text
     assert all(identity not in log for identity in images.values())

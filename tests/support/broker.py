@@ -1,11 +1,13 @@
 """A real broker: Apache Kafka in KRaft mode, one node, started, stopped and killed by the tests."""
 
 import contextlib
+import functools
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ LARGEST_MESSAGE = 11_534_336
 """Bytes: 10 MiB, and what a record adds to them."""
 
 START_SECONDS = 60.0
+ANY_CLUSTER = "0" * 22
+"""The cluster's id in files that are formatted once; each broker gets one of its own."""
 JAVA = (
     "-Xmx384m",
     "-XX:+UseSerialGC",
@@ -105,25 +109,19 @@ class Broker(Topics):
         return self.folder / "log.txt"
 
     def format(self) -> None:
-        """Make its folder and its users. What is there already stays."""
+        """Make its folder and its users."""
         if self.secured and not self.certificate.exists():
             _, key = write_certificate(self.folder)
             (self.folder / "server.pem").write_bytes(key.read_bytes() + self.certificate.read_bytes())
+        self.write_settings()
+        cluster = uuid.uuid4().hex[:22].encode()
+        for place, content in formatted().items():
+            (self.folder / "data" / place).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / "data" / place).write_bytes(content.replace(ANY_CLUSTER.encode(), cluster))
+
+    def write_settings(self) -> None:
         lines = [f"{name}={value}\n" for name, value in self._properties().items()]
         (self.folder / "server.properties").write_text("".join(lines))
-        cluster = self.folder / "cluster"
-        if not cluster.exists():
-            cluster.write_text(uuid.uuid4().hex[:22])
-        users = [f"--add-scram={mechanism}=[name={USER},password={PASSWORD}]" for mechanism in MECHANISMS]
-        what = ["format", "--ignore-formatted", f"--cluster-id={cluster.read_text()}", "--config=server.properties"]
-        done = subprocess.run(
-            ["java", *JAVA, "-cp", class_path(BROKER), "kafka.tools.StorageTool", *what, *users],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> "Broker":
         """Start, and wait until it serves."""
@@ -207,6 +205,26 @@ class Broker(Topics):
             "ssl.truststore.location": str(self.certificate),
             "ssl.client.auth": "requested",
         }
+
+
+@functools.cache
+def formatted() -> Mapping[Path, bytes]:
+    """The files of a broker that never ran, by their places: made once for all of a run, for Java takes seconds."""
+    users = [f"--add-scram={mechanism}=[name={USER},password={PASSWORD}]" for mechanism in MECHANISMS]
+    what = ["format", f"--cluster-id={ANY_CLUSTER}", "--config=server.properties", *users]
+    with tempfile.TemporaryDirectory(prefix="format-") as name:
+        made = Broker(Path(name))
+        made.write_settings()
+        done = subprocess.run(
+            ["java", *JAVA, "-cp", class_path(BROKER), "kafka.tools.StorageTool", *what],
+            cwd=made.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        data = made.folder / "data"
+        return {path.relative_to(data): path.read_bytes() for path in data.rglob("*") if path.is_file()}
 
 
 def free_ports(count: int) -> list[int]:
