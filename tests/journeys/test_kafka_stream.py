@@ -108,10 +108,14 @@ def test_who_is_refused_hears_within_five_seconds_why_and_no_secret(own: Broker,
     stream.close()
 
 
-def test_a_file_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    connection = Connection("127.0.0.1:1", protocol="SSL", ca=tmp_path / "missing.pem", password="hunter2")
-    with pytest.raises(Misconfigured, match=r"ssl\.ca\.location"):
-        KafkaImageStream(connection, Subscription(("photos",)), Told())
+@pytest.mark.parametrize("setting", ["ca", "certificate", "key"])
+def test_a_file_that_is_not_there_is_told_at_once_by_its_path_and_setting(tmp_path: Path, setting: str) -> None:
+    certificate, key = write_certificate(tmp_path)
+    there = Connection("127.0.0.1:1", protocol="SSL", ca=certificate, certificate=certificate, key=key)
+    missing = tmp_path / "missing.pem"
+    changed: dict[str, Any] = {setting: missing}
+    with pytest.raises(Misconfigured, match=f"^kafka_{setting}: {missing} cannot be read"):
+        KafkaImageStream(replace(there, **changed), Subscription(("photos",)), Told())
 
 
 def test_a_consumer_that_was_fenced_for_good_is_made_anew(own: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

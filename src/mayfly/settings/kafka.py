@@ -144,7 +144,8 @@ class KafkaSettings(BaseModel):
     )
     kafka_ca: Location | None = Field(
         default=None,
-        description="The file of the certificates that the brokers' are signed with, in PEM. By default the system's.",
+        description="The file of the certificates that the brokers' and the token endpoint's are signed with, in PEM. "
+        "By default the system's.",
     )
     kafka_certificate: Location | None = Field(
         default=None, description="The file of our own certificate and its chain, in PEM, where brokers ask for one."

@@ -15,11 +15,13 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, OffsetSpec
 
+from mayfly.adapters.kafka.connection import Connection
 from mayfly.adapters.kafka.membership import make
 from mayfly.adapters.kafka.readers import CALL_SECONDS, Readers, answered, fault_of
 from mayfly.adapters.kafka.refusals import Refusals
+from mayfly.adapters.kafka.rights import Operation, lacking
 from mayfly.model.errors import Conflict, Misconfigured, Unavailable
 from mayfly.model.instant import Ms
 from mayfly.model.stream import Partition, Survey
@@ -47,10 +49,11 @@ K = TypeVar("K")
 class Administration:
     """Threads may share it."""
 
-    def __init__(self, properties: Mapping[str, Any], refusals: Refusals) -> None:
-        self._properties = dict(properties) | {"error_cb": refusals.note}
+    def __init__(self, connection: Connection, refusals: Refusals) -> None:
+        self._connection = connection
+        self._properties = connection.properties() | {"error_cb": refusals.note}
         self._refusals = refusals
-        self._readers = Readers(self._properties, refusals.note)
+        self._readers = Readers(connection, refusals.note)
         self._asked: tuple[AdminClient, Mapping[str, Future[Any]]] | None = None
         # What can be told wrong now is told now: a file that is not there. Kept for the first question: thrown away, it
         # would hold up whoever starts us, deaf to signals, for as long as a name server does not answer.
@@ -65,12 +68,15 @@ class Administration:
         """Whether all are there, the dead letters' after it was made if need be. False: the brokers do not answer.
 
         Raises:
-            Misconfigured: one is not, or we are refused.
+            Misconfigured: one is not, or we are refused, or not let use one as we have to.
         """
         if self._asked is None:
             client = self._client()
             wanted = TopicCollection([*topics, dead_letters])
-            self._asked = client, client.describe_topics(wanted, request_timeout=CALL_SECONDS)
+            self._asked = (
+                client,
+                client.describe_topics(wanted, include_authorized_operations=True, request_timeout=CALL_SECONDS),
+            )
         # The question outlasts this call: being refused takes longer than a short poll.
         client, asked = self._asked
         deadline = time.monotonic() + seconds
@@ -88,6 +94,7 @@ class Administration:
             raise Misconfigured(
                 *(f"topic: the broker has no topic {name}: make it, or name another" for name in absent)
             )
+        self._must_be_allowed(asked, dead_letters)
         if dead_letters in missing:
             self._make(client, dead_letters)
             return False
@@ -141,11 +148,27 @@ class Administration:
         if not lowered:
             return
         places = [TopicPartition(one.topic, one.number, offset) for one, offset in lowered.items()]
-        for future in client.delete_records(places, request_timeout=CALL_SECONDS).values():
+        for place, future in client.delete_records(places, request_timeout=CALL_SECONDS).items():
             if (code := fault_of(future)) in _FORBIDDEN:
-                raise Conflict(f"nothing is trimmed: the broker does not let us delete records ({KafkaError(code)})")
+                raise Conflict(f"nothing is trimmed: {lacking(self._connection, 'Delete', 'topic', place.topic)}")
             if code is not None:
                 raise Unavailable(f"not trimmed: {KafkaError(code).str()}")
+
+    def _must_be_allowed(self, asked: "Mapping[str, Future[Any]]", dead_letters: str) -> None:
+        """
+        Raises:
+            Misconfigured: we may not read a topic, or not write to the dead letters'.
+        """
+        needs: dict[str, tuple[Operation, AclOperation]] = dict.fromkeys(asked, ("Read", AclOperation.READ))
+        needs[dead_letters] = ("Write", AclOperation.WRITE)
+        faults = []
+        for name, (operation, needed) in needs.items():
+            fault, told = fault_of(asked[name]), answered(asked[name])
+            # A broker that knows no rights tells none.
+            if fault == KafkaError.TOPIC_AUTHORIZATION_FAILED or (told is not None and _denied(told, needed)):
+                faults.append(f"kafka: {lacking(self._connection, operation, 'topic', name)}")
+        if faults:
+            raise Misconfigured(*faults)
 
     def _make(self, client: AdminClient, dead_letters: str) -> None:
         """
@@ -155,10 +178,16 @@ class Administration:
         topic = NewTopic(dead_letters, 1, -1, config=DEAD_LETTER_CONFIG)
         made = client.create_topics([topic], request_timeout=CALL_SECONDS)[dead_letters]
         if (code := fault_of(made)) in _FORBIDDEN:
+            allowing = lacking(self._connection, "Create", "topic", dead_letters)
             raise Misconfigured(
-                f"kafka_dead_letters: the broker has no topic {dead_letters} and does not let us make it "
-                f"({KafkaError(code).str()}): make it, or name another"
+                f"kafka_dead_letters: there is no topic {dead_letters} ({KafkaError(code).str()}): make it, or name "
+                f"another. To let us make it: {allowing}"
             )
+
+
+def _denied(told: Any, needed: AclOperation) -> bool:
+    """Whether the brokers told what we may do, and it is not this."""
+    return bool(told.authorized_operations) and needed not in told.authorized_operations
 
 
 def _as_partition(place: TopicPartition) -> Partition:

@@ -1,7 +1,7 @@
-"""A stream of images from Kafka. What the rights of its user have to be:
+"""A stream of images from Kafka. What the rights of its user have to be (READ, WRITE and DELETE let it DESCRIBE, too):
 
-- DESCRIBE and READ on the topics, READ on the group;
-- DESCRIBE and WRITE on the topic of the dead letters, and CREATE if it is not there;
+- READ on the topics and on the group;
+- WRITE on the topic of the dead letters, and CREATE if it is not there;
 - with `trim`, DELETE on the topics, and DESCRIBE on the cluster and on all groups.
 """
 
@@ -40,10 +40,10 @@ class KafkaImageStream:
         Raises:
             Misconfigured: librdkafka does not take the connection as described: a file is missing, for one.
         """
-        refusals = Refusals(connection, tell)
+        refusals = Refusals(connection, subscription.group, tell)
         properties = connection.properties()
         self._subscription = subscription
-        self._administration = Administration(properties, refusals)
+        self._administration = Administration(connection, refusals)
         self._letter_box = LetterBox(properties, subscription.dead_letters, refusals)
         self._membership = Membership(connection, subscription.group, subscription.topics, refusals, tell)
         self._topics_are_there = False

@@ -108,7 +108,7 @@ class Membership:
         if message is None:
             return None
         if (error := message.error()) is not None:
-            self._met(error)
+            self._met(error, message.topic())
             return None
         tenure = self._held.get(partition_of(message))
         return None if tenure is None else (message, tenure)
@@ -191,16 +191,16 @@ class Membership:
             "not read yet, or the topic is another one now. Reading goes on at the oldest record there is",
         )
 
-    def _met(self, error: KafkaError) -> None:
+    def _met(self, error: KafkaError, topic: str | None = None) -> None:
         """What came in the place of a record."""
-        self._erred(error)
+        self._erred(error, topic)
         if self._fatal is not None:
             self._renew(self._fatal)
         elif not self._assigned:
             self._refusals.check()
 
-    def _erred(self, error: KafkaError) -> None:
-        self._refusals.note(error)
+    def _erred(self, error: KafkaError, topic: str | None = None) -> None:
+        self._refusals.note(error, topic)
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._fatal = error
 

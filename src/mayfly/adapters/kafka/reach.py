@@ -62,7 +62,7 @@ class Reach:
     def _heed(self, fault: KafkaError) -> None:
         where, said = self._connection.servers, self.said(fault)
         if fault.code() in _REFUSALS:
-            raise Misconfigured(f"kafka_mechanism, kafka_username, kafka_password: {where} refuses us: {said}")
+            raise Misconfigured(f"kafka: {where} refuses us: {said}. Look at {self._connection.proof}")
         if fault.code() == KafkaError._SSL:
             raise Misconfigured(f"kafka_protocol, kafka_ca: no TLS with {where}: {said}")
 

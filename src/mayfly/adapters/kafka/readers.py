@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AclOperation, AdminClient
 
+from mayfly.adapters.kafka.connection import Connection
 from mayfly.adapters.kafka.membership import make
+from mayfly.adapters.kafka.rights import ALL, lacking
 from mayfly.model.stream import Partition
 
 CALL_SECONDS = 5.0
@@ -37,12 +39,19 @@ class Reading:
 class Readers:
     """Threads may share it. `note` hears of what the brokers answer instead."""
 
-    def __init__(self, properties: Mapping[str, Any], note: Callable[[KafkaError], None]) -> None:
-        self._properties = dict(properties)
+    def __init__(self, connection: Connection, note: Callable[[KafkaError], None]) -> None:
+        self._connection = connection
+        self._properties = connection.properties() | {"error_cb": note}
         self._note = note
 
     def beside(self, ours: str, partitions: Collection[Partition], admin: AdminClient) -> Reading:
         """Who has committed offsets of these, or holds others of their topics, but for our group."""
+        cluster = answered(admin.describe_cluster(include_authorized_operations=True, request_timeout=CALL_SECONDS))
+        if cluster is None:
+            return Reading(untold="the brokers do not tell what we may see")
+        if AclOperation.DESCRIBE not in (cluster.authorized_operations or ()):
+            # They would leave out the groups that we may not see, and say nothing.
+            return Reading(untold=lacking(self._connection, "Describe", "cluster"))
         listed = answered(admin.list_consumer_groups(request_timeout=CALL_SECONDS))
         if listed is None or listed.errors:
             return Reading(untold="the brokers do not tell which groups there are")
@@ -51,6 +60,8 @@ class Readers:
         if not asked:
             return Reading()
         members = admin.describe_consumer_groups(asked, request_timeout=CALL_SECONDS)
+        if KafkaError.GROUP_AUTHORIZATION_FAILED in map(fault_of, members.values()):
+            return Reading(untold=lacking(self._connection, "Describe", "group", ALL))
         held = {name: _topics_held(future) for name, future in members.items()}
         committed = self._committed_by(asked, partitions)
         read = {name: (held[name] or set()) | {one.topic for one in committed[name] or ()} for name in asked}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError
 
 from mayfly.adapters.kafka.connection import Connection
+from mayfly.adapters.kafka.rights import lacking
 from mayfly.model.errors import Misconfigured
 
 Tell = Callable[..., None]
@@ -19,37 +20,34 @@ GRACE_SECONDS = 2.0
 """A broker that starts may refuse for a moment whom it lets in soon."""
 _TOLD_AGAIN_SECONDS = 60.0
 
-_LOOK_AT = {
-    KafkaError._AUTHENTICATION: "kafka_mechanism, kafka_username and kafka_password",
-    KafkaError.SASL_AUTHENTICATION_FAILED: "kafka_mechanism, kafka_username and kafka_password",
-    KafkaError.UNSUPPORTED_SASL_MECHANISM: "kafka_mechanism",
-    KafkaError._SSL: "kafka_ca, kafka_certificate and kafka_key",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "what this user may do with the topic (READ and DESCRIBE; WRITE to the "
-    "dead letters')",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "whether this user may READ the group kafka_group",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "what this user may do in the cluster",
-}
-"""By code, what a person should look at."""
+_UNPROVEN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+_FORBIDDEN = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
+_REFUSALS = (*_UNPROVEN, *_FORBIDDEN, KafkaError.UNSUPPORTED_SASL_MECHANISM, KafkaError._SSL)
 
 
 class Refusals:
     """Whether the brokers refuse us; every failure is told, each kind at most once a minute. Threads may share it."""
 
-    def __init__(self, connection: Connection, tell: Tell) -> None:
+    def __init__(self, connection: Connection, group: str, tell: Tell) -> None:
         self._connection = connection
+        self._group = group
         self._tell = tell
         self._lock = threading.Lock()
         self._since: float | None = None
         self._reason = ""
         self._told: dict[int, float] = {}
 
-    def note(self, error: KafkaError) -> None:
-        """For librdkafka's `error_cb`, and for errors that come in the place of records."""
+    def note(self, error: KafkaError, topic: str | None = None) -> None:
+        """For librdkafka's `error_cb`, and for errors that come in the place of a topic's records."""
         now = time.monotonic()
         code = error.code()
         with self._lock:
-            refused = code in _LOOK_AT
-            reason = self._said(error)
+            refused = code in _REFUSALS
+            reason = self._said(error, topic)
             if refused:
                 self._since = self._since if self._since is not None else now
                 self._reason = reason
@@ -73,7 +71,19 @@ class Refusals:
             if self._since is not None and time.monotonic() - self._since >= GRACE_SECONDS:
                 raise Misconfigured(self._reason)
 
-    def _said(self, error: KafkaError) -> str:
-        text = self._connection.without_secrets(error.str())
-        look_at = _LOOK_AT.get(error.code())
-        return f"kafka: {text}" + (f". Look at {look_at}" if look_at else "")
+    def _said(self, error: KafkaError, topic: str | None) -> str:
+        text = f"kafka: {self._connection.without_secrets(error.str())}"
+        match error.code():
+            case code if code in _UNPROVEN:
+                return f"{text}. Look at {self._connection.proof}"
+            case KafkaError.UNSUPPORTED_SASL_MECHANISM:
+                return f"{text}. Look at kafka_mechanism"
+            case KafkaError._SSL:
+                return f"{text}. Look at kafka_ca, kafka_certificate and kafka_key"
+            case KafkaError.GROUP_AUTHORIZATION_FAILED:
+                return f"kafka: {lacking(self._connection, 'Read', 'group', self._group)}"
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED if topic is not None:
+                return f"kafka: {lacking(self._connection, 'Read', 'topic', topic)}"
+            case code if code in _FORBIDDEN:
+                return f"{text}. Look at our rights there"
+        return text

@@ -36,7 +36,7 @@ class _Looking:
     def __init__(self, connection: Connection) -> None:
         self._reach = Reach(connection)
         self._admin = self._reach.admin
-        self._readers = Readers(connection.properties(), lambda _: None)
+        self._readers = Readers(connection, lambda _: None)
 
     def at(self, group: str, topics: Collection[str]) -> ClusterState:
         brokers = [str(node.id) for node in self._reach.let_in().nodes]

@@ -1,0 +1,136 @@
+"""A broker that asks who we are in every way there is, and lets nobody do more than he was told he may."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from journeys.test_kafka_stream import NAMED_WITHIN_SECONDS, Told, opened, take
+from mayfly.adapters.kafka.connection import Connection
+from mayfly.model.errors import Misconfigured
+from support import token_endpoint
+from support.broker import Broker
+from support.server import MakeServer, until
+from support.token_endpoint import TokenEndpoint
+
+CLIENT_NAME = "images"
+"""What the certificate says of whom we are."""
+OAUTH = "org.apache.kafka.common.security.oauthbearer"
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenEndpoint]:
+    with TokenEndpoint(tmp_path_factory.mktemp("tokens")).serving() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def strict(
+    can_start_brokers: None, tokens: TokenEndpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """TLS asks for a certificate, SASL over TLS for a token; SCRAM's user may do nothing yet."""
+    oauth = "listener.name.sasl_ssl.oauthbearer"
+    settings = {
+        "listener.name.sasl_ssl.sasl.enabled.mechanisms": "OAUTHBEARER",
+        f"{oauth}.sasl.jaas.config": f"{OAUTH}.OAuthBearerLoginModule required;",
+        f"{oauth}.sasl.server.callback.handler.class": f"{OAUTH}.OAuthBearerValidatorCallbackHandler",
+        f"{oauth}.sasl.oauthbearer.jwks.endpoint.url": tokens.keys.as_uri(),
+        f"{oauth}.sasl.oauthbearer.expected.issuer": token_endpoint.ISSUER,
+        f"{oauth}.sasl.oauthbearer.expected.audience": token_endpoint.AUDIENCE,
+        "listener.name.ssl.ssl.client.auth": "required",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:ANONYMOUS;User:{token_endpoint.CLIENT};User:CN={CLIENT_NAME}",
+    }
+    allowed = {"urls": tokens.keys.as_uri(), "files": str(tokens.keys)}
+    java = tuple(f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.{what}={where}" for what, where in allowed.items())
+    broker = Broker(tmp_path_factory.mktemp("strict"), secured=True, settings=settings, java=java)
+    try:
+        yield broker.start()
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def both(strict: Broker, tokens: TokenEndpoint, tmp_path: Path) -> Path:
+    """The certificates of the broker and of the token endpoint, in one file."""
+    file = tmp_path / "both.pem"
+    file.write_bytes(tokens.certificate.read_bytes() + strict.certificate.read_bytes())
+    return file
+
+
+def by_token(strict: Broker, tokens: TokenEndpoint, ca: Path) -> Connection:
+    return Connection(
+        strict.address("SASL_SSL"),
+        protocol="SASL_SSL",
+        ca=ca,
+        mechanism="OAUTHBEARER",
+        username=token_endpoint.CLIENT,
+        password=token_endpoint.SECRET,
+        token_endpoint=tokens.url,
+        scope=token_endpoint.SCOPE,
+    )
+
+
+def refusal(strict: Broker, connection: Connection, topic: str = "") -> str:
+    """What is said, in time."""
+    topic, told = topic or strict.create_topic(), Told()
+    began = time.monotonic()
+    stream = opened(strict, topic, told, connection)
+    with pytest.raises(Misconfigured) as caught:
+        take(stream, 1)
+    assert time.monotonic() - began < NAMED_WITHIN_SECONDS, told.lines
+    stream.close()
+    return str(caught.value)
+
+
+def test_with_tokens_records_are_taken_in_and_dead_letters_written(
+    strict: Broker, tokens: TokenEndpoint, both: Path, make_server: MakeServer, small: bytes
+) -> None:
+    topic = strict.create_topic()
+    strict.produce(topic, small, b"no image at all")
+    config = (
+        f'kafka = "{strict.address("SASL_SSL")}"\ntopic = ["{topic}"]\nkafka_dead_letters = "{topic}.dead"\n'
+        f'kafka_group = "g-{topic}"\nkafka_protocol = "SASL_SSL"\nkafka_ca = "{both}"\n'
+        'kafka_mechanism = "OAUTHBEARER"\n'
+        f'kafka_token_endpoint = "{tokens.url}"\nkafka_scope = "{token_endpoint.SCOPE}"\n'
+        f'kafka_username = "{token_endpoint.CLIENT}"\nkafka_password = "env:SECRET"\n'
+    )
+    environment = {"SECRET": token_endpoint.SECRET}
+    server = make_server(config=config, environment=environment, options=("--workers", "1")).start()
+    until(lambda: strict.lag(f"g-{topic}", topic) == 0, "both to be done", 40)
+    assert len(server.get("/v1/images").json()["items"]) == 2
+    (letter,) = strict.records(f"{topic}.dead")
+    assert letter.key == f"{topic}/0/1".encode()
+    assert set(tokens.asked) == {token_endpoint.SCOPE}
+    assert server.stop() == 0
+    assert token_endpoint.SECRET not in server.log.read_text()
+
+
+@pytest.mark.parametrize("wrong", ["secret", "certificate", "no certificate"])
+def test_who_gets_no_token_hears_within_five_seconds_why_and_no_secret(
+    strict: Broker, tokens: TokenEndpoint, both: Path, wrong: str
+) -> None:
+    good = by_token(strict, tokens, both)
+    bad = {
+        "secret": replace(good, password="hunter2"),
+        "certificate": replace(good, ca=strict.certificate),
+        "no certificate": replace(good, ca=None),
+    }[wrong]
+    said = refusal(strict, bad)
+    assert "kafka_token_endpoint, kafka_username, kafka_password, kafka_scope and kafka_ca" in said
+    assert ("invalid_client" if wrong == "secret" else "certificate") in said
+    assert "hunter2" not in said
+    assert "Basic ***" in said or wrong != "secret"
+    assert "trust anchors" not in said, "the system's certificates are not found"
+
+
+def test_a_token_that_the_broker_does_not_believe_is_told(
+    strict: Broker, both: Path, tokens: TokenEndpoint, tmp_path: Path
+) -> None:
+    with TokenEndpoint(tmp_path / "other").serving() as other:
+        both.write_bytes(other.certificate.read_bytes() + strict.certificate.read_bytes())
+        said = refusal(strict, by_token(strict, other, both))
+    assert "kafka_token_endpoint" in said
+    assert other.asked
