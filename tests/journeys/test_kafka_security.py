@@ -1,22 +1,39 @@
 """A broker that asks who we are in every way there is, and lets nobody do more than he was told he may."""
 
+import contextlib
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
-from journeys.test_kafka_stream import NAMED_WITHIN_SECONDS, Told, opened, take
+from journeys.test_kafka_stream import NAMED_WITHIN_SECONDS, Told, a_letter, opened, take
 from mayfly.adapters.kafka.connection import Connection
-from mayfly.model.errors import Misconfigured
+from mayfly.adapters.kafka.reach import Reach
+from mayfly.model.errors import Conflict, Misconfigured, Unavailable
+from mayfly.model.stream import Partition
 from support import token_endpoint
-from support.broker import Broker
+from support.broker import PASSWORD, USER, Broker
+from support.broker_tools import run_line
+from support.certificate import write_certificate, write_client_certificate
+from support.pages import blocks
 from support.server import MakeServer, until
 from support.token_endpoint import TokenEndpoint
+from support.topics import CALL_SECONDS
 
 CLIENT_NAME = "images"
 """What the certificate says of whom we are."""
+PAGE = "docs/howto/kafka.md"
 OAUTH = "org.apache.kafka.common.security.oauthbearer"
 
 
@@ -134,3 +151,93 @@ def test_a_token_that_the_broker_does_not_believe_is_told(
         said = refusal(strict, by_token(strict, other, both))
     assert "kafka_token_endpoint" in said
     assert other.asked
+
+
+def test_with_a_certificate_we_are_let_in_and_without_it_hear_so(strict: Broker, tmp_path: Path) -> None:
+    certificate, key = write_client_certificate(tmp_path, CLIENT_NAME, (strict.certificate, strict.folder / "key.pem"))
+    good = Connection(strict.address("SSL"), protocol="SSL", ca=strict.certificate, certificate=certificate, key=key)
+    topic = strict.create_topic()
+    strict.produce(topic, b"in")
+    stream = opened(strict, topic, connection=good)
+    assert [record.value for record in take(stream, 1)] == [b"in"]
+    stream.bury(a_letter(topic))
+    stream.close()
+    assert len(strict.records(f"letters-{topic}")) == 1
+    (tmp_path / "other").mkdir()
+    other, others_key = write_certificate(tmp_path / "other", "other")
+    for bad in (replace(good, certificate=None, key=None), replace(good, certificate=other, key=others_key)):
+        assert "kafka_certificate and kafka_key" in refusal(strict, bad)
+        with pytest.raises(Misconfigured, match="kafka_certificate, kafka_key"):
+            Reach(bad).let_in()
+    with pytest.raises(Misconfigured, match="kafka_key"):
+        opened(strict, topic, connection=replace(good, key=others_key))
+
+
+def test_each_right_that_is_taken_away_is_named_with_the_line_that_gives_it(strict: Broker, kafka_tools: Path) -> None:
+    """They were given by the page's own lines."""
+    topic = strict.create_topic()
+    group, letters, place = f"group-{topic}", f"letters-{topic}", Partition(topic, 0)
+    lines = "".join(text for where, text in blocks("sh") if where.startswith(PAGE) and "kafka-acls.sh" in text)
+    for example, real in {
+        "broker.example.org:9092": strict.bootstrap,
+        "--topic photos": f"--topic {topic}",
+        "--group mayfly": f"--group {group}",
+        "mayfly.deadletters": letters,
+    }.items():
+        assert example in lines
+        lines = lines.replace(example, real)
+    run_line(f"set -e\n{lines}", kafka_tools)
+    strict.commit(f"others-{topic}", strict.create_topic(), {0: 0})
+
+    ours = Connection(
+        strict.address("SASL_PLAINTEXT"), "SASL_PLAINTEXT", mechanism="SCRAM-SHA-512", username=USER, password=PASSWORD
+    )
+    told = Told()
+    strict.produce(topic, b"1", b"2", b"3")
+    stream = opened(strict, topic, told, ours)
+    assert [record.value for record in take(stream, 3)] == [b"1", b"2", b"3"]
+    until(lambda: (stream.poll(0.1), stream.survey([place])[0].committed)[1] == 3, "the commit")
+    stream.bury(a_letter(topic))
+    stream.trim({place: 1})
+    assert stream.survey([place])[0].earliest == 1
+
+    for operation, kind, name, said in (
+        (AclOperation.DELETE, ResourceType.TOPIC, topic, f"--operation Delete --topic {topic}"),
+        (AclOperation.DESCRIBE, ResourceType.BROKER, "kafka-cluster", "--operation Describe --cluster"),
+        (AclOperation.DESCRIBE, ResourceType.GROUP, "*", "--operation Describe --group '*'"),
+    ):
+        with without(strict, operation, kind, name), pytest.raises((Conflict, Unavailable), match=re.escape(said)):
+            stream.trim({place: 3})
+    assert stream.survey([place])[0].earliest == 1
+    for operation, kind, name, said in (
+        (AclOperation.READ, ResourceType.TOPIC, topic, f"--operation Read --topic {topic}"),
+        (AclOperation.READ, ResourceType.GROUP, group, f"--operation Read --group {group}"),
+        (AclOperation.WRITE, ResourceType.TOPIC, letters, f"--operation Write --topic {letters}"),
+    ):
+        with without(strict, operation, kind, name):
+            assert f"--allow-principal User:{USER} {said}" in refusal(strict, ours, topic)
+            if operation is AclOperation.WRITE:
+                with pytest.raises(Unavailable, match=said):
+                    stream.bury(a_letter(topic))
+            elif kind is ResourceType.TOPIC:
+                strict.produce(topic, b"4")
+                until(lambda: (stream.poll(0.1), said in "".join(told.lines))[1], "it to be told")  # noqa: B023
+    stream.bury(a_letter(topic))
+    stream.close()
+    strict.delete_topic(letters)
+    with without(strict, AclOperation.CREATE, ResourceType.TOPIC, letters):
+        assert f"--operation Create --topic {letters}" in refusal(strict, ours, topic)
+
+
+@contextlib.contextmanager
+def without(broker: Broker, operation: AclOperation, kind: ResourceType, name: str) -> Iterator[None]:
+    """The user's right taken away, and given back."""
+    which = (kind, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.ALLOW)
+    admin = broker.admin()
+    for future in admin.delete_acls([AclBindingFilter(*which)]).values():
+        assert future.result(CALL_SECONDS)
+    until(lambda: not admin.describe_acls(AclBindingFilter(*which)).result(CALL_SECONDS), "the right to be gone")
+    yield
+    for future in admin.create_acls([AclBinding(*which)]).values():
+        future.result(CALL_SECONDS)
+    until(lambda: admin.describe_acls(AclBindingFilter(*which)).result(CALL_SECONDS), "the right to be back")

@@ -26,7 +26,7 @@ def test_the_start_throws_no_client_away_so_that_a_dead_name_server_keeps_no_sig
 ) -> None:
     monkeypatch.setattr(administration, "AdminClient", Client)
     connection = Connection("broker.example.org:9092")
-    asking = Administration(connection.properties(), Refusals(connection, Told()))
+    asking = Administration(connection, Refusals(connection, "mayfly", Told()))
     assert Client.thrown_away == 0
     first = asking._client()
     assert asking._client() is not first

@@ -41,10 +41,9 @@ class KafkaImageStream:
             Misconfigured: librdkafka does not take the connection as described: a file is missing, for one.
         """
         refusals = Refusals(connection, subscription.group, tell)
-        properties = connection.properties()
         self._subscription = subscription
         self._administration = Administration(connection, refusals)
-        self._letter_box = LetterBox(properties, subscription.dead_letters, refusals)
+        self._letter_box = LetterBox(connection, subscription.dead_letters, refusals)
         self._membership = Membership(connection, subscription.group, subscription.topics, refusals, tell)
         self._topics_are_there = False
         self._served = 0.0

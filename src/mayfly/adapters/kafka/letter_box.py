@@ -3,14 +3,15 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from mayfly.adapters.kafka.connection import Connection
 from mayfly.adapters.kafka.membership import make
 from mayfly.adapters.kafka.refusals import Refusals
+from mayfly.adapters.kafka.rights import lacking
 from mayfly.model.errors import Unavailable
 from mayfly.model.stream import Letter
 
@@ -35,8 +36,9 @@ class _Delivery:
 class LetterBox:
     """Threads may share it. The producer is made with the first letter."""
 
-    def __init__(self, properties: Mapping[str, Any], topic: str, refusals: Refusals) -> None:
-        self._properties = dict(properties) | {
+    def __init__(self, connection: Connection, topic: str, refusals: Refusals) -> None:
+        self._connection = connection
+        self._properties: dict[str, Any] = connection.properties() | {
             "acks": "all",
             "enable.idempotence": True,
             "delivery.timeout.ms": int(WRITE_SECONDS * 1000),
@@ -73,7 +75,12 @@ class LetterBox:
             raise Unavailable(f"the dead letter {letter.key}: nobody knows whether it was written")
         if delivery.error is not None:
             self._renew_if_dead(producer, delivery.error)
-            raise Unavailable(f"the dead letter {letter.key} was not written: {delivery.error.str()}")
+            raise Unavailable(f"the dead letter {letter.key} was not written: {self._said(delivery.error)}")
+
+    def _said(self, error: KafkaError) -> str:
+        if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
+            return lacking(self._connection, "Write", "topic", self._topic)
+        return str(error.str())
 
     def serve(self) -> None:
         """Let it tell what it has to tell, so that nothing heaps up while no letter is written."""

@@ -33,6 +33,12 @@ _NO_SUCH_PROTOCOL = (
     KafkaError.UNSUPPORTED_VERSION,
     KafkaError.INCONSISTENT_GROUP_PROTOCOL,
 )
+_SETTINGS = {
+    "ssl.ca.location": "kafka_ca",
+    "ssl.certificate.location": "kafka_certificate",
+    "ssl.key.location": "kafka_key",
+}
+"""As librdkafka calls them, and we."""
 _NEW_PROTOCOL: dict[str, Any] = {"group.protocol": "consumer"}
 _OLD_PROTOCOL: dict[str, Any] = {
     "group.protocol": "classic",
@@ -234,5 +240,7 @@ def make(kind: Any, properties: Mapping[str, Any]) -> Any:
         return kind(dict(properties))
     except KafkaException as fault:
         text = fault.args[0].str()
+        for theirs, ours in _SETTINGS.items():
+            text = text.replace(theirs, ours)
         password = properties.get("sasl.password") or properties.get("sasl.oauthbearer.client.secret")
         raise Misconfigured(f"kafka: {text.replace(password, '***') if password else text}") from None

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, DescribeClusterResult
 
 from mayfly.adapters.kafka.connection import Connection
 from mayfly.adapters.kafka.membership import make
+from mayfly.adapters.kafka.refusals import certificate_refused
 from mayfly.model.errors import Misconfigured, Unavailable
 
 ANSWER_SECONDS = 5.0
@@ -63,6 +64,8 @@ class Reach:
         where, said = self._connection.servers, self.said(fault)
         if fault.code() in _REFUSALS:
             raise Misconfigured(f"kafka: {where} refuses us: {said}. Look at {self._connection.proof}")
+        if certificate_refused(fault):
+            raise Misconfigured(f"kafka_certificate, kafka_key: {where} asks for a certificate of ours: {said}")
         if fault.code() == KafkaError._SSL:
             raise Misconfigured(f"kafka_protocol, kafka_ca: no TLS with {where}: {said}")
 

@@ -3,6 +3,7 @@
 A wrong password or certificate shows nowhere else: librdkafka tries for ever, and every call just takes its time.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +27,16 @@ _FORBIDDEN = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )
+_CERTIFICATE_REFUSED = re.compile(r"SSL alert number (4[2-689]|116)\b")
+"""Bad, unsupported, revoked, expired or unknown; of an unknown authority, without access, required: of TLS 1.3 such an
+alert comes after the handshake, and librdkafka tells it as any connection that broke.
+https://www.rfc-editor.org/rfc/rfc8446#section-6"""
 _REFUSALS = (*_UNPROVEN, *_FORBIDDEN, KafkaError.UNSUPPORTED_SASL_MECHANISM, KafkaError._SSL)
+
+
+def certificate_refused(error: KafkaError) -> bool:
+    """Whether the broker asks for a certificate of ours that we do not have, or that it does not take."""
+    return _CERTIFICATE_REFUSED.search(error.str()) is not None
 
 
 class Refusals:
@@ -46,7 +56,7 @@ class Refusals:
         now = time.monotonic()
         code = error.code()
         with self._lock:
-            refused = code in _REFUSALS
+            refused = code in _REFUSALS or certificate_refused(error)
             reason = self._said(error, topic)
             if refused:
                 self._since = self._since if self._since is not None else now
@@ -73,6 +83,8 @@ class Refusals:
 
     def _said(self, error: KafkaError, topic: str | None) -> str:
         text = f"kafka: {self._connection.without_secrets(error.str())}"
+        if certificate_refused(error):
+            return f"{text}. The broker asks for a certificate of ours: look at kafka_certificate and kafka_key"
         match error.code():
             case code if code in _UNPROVEN:
                 return f"{text}. Look at {self._connection.proof}"
