@@ -106,11 +106,11 @@ class Membership:
         except KafkaException as fault:
             self._met(fault.args[0])
             return None
+        if not self._assigned:
+            self._refusals.check()
         if self._fatal is not None:
             self._renew(self._fatal)
             return None
-        if not self._assigned:
-            self._refusals.check()
         if message is None:
             return None
         if (error := message.error()) is not None:

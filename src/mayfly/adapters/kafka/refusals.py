@@ -34,6 +34,15 @@ https://www.rfc-editor.org/rfc/rfc8446#section-6"""
 _REFUSALS = (*_UNPROVEN, *_FORBIDDEN, KafkaError.UNSUPPORTED_SASL_MECHANISM, KafkaError._SSL)
 
 
+def cause(error: KafkaError) -> int:
+    """The error's code; of a fatal one the code of what it came of, which librdkafka tells in its text alone. A group
+    we have no right to is such a one."""
+    code = error.code()
+    if code == KafkaError._FATAL:
+        return next((one for one in _FORBIDDEN if KafkaError(one).str() in error.str()), code)
+    return code
+
+
 def certificate_refused(error: KafkaError) -> bool:
     """Whether the broker asks for a certificate of ours that we do not have, or that it does not take."""
     return _CERTIFICATE_REFUSED.search(error.str()) is not None
@@ -54,7 +63,7 @@ class Refusals:
     def note(self, error: KafkaError, topic: str | None = None) -> None:
         """For librdkafka's `error_cb`, and for errors that come in the place of a topic's records."""
         now = time.monotonic()
-        code = error.code()
+        code = cause(error)
         with self._lock:
             refused = code in _REFUSALS or certificate_refused(error)
             reason = self._said(error, topic)
@@ -85,7 +94,7 @@ class Refusals:
         text = f"kafka: {self._connection.without_secrets(error.str())}"
         if certificate_refused(error):
             return f"{text}. The broker asks for a certificate of ours: look at kafka_certificate and kafka_key"
-        match error.code():
+        match cause(error):
             case code if code in _UNPROVEN:
                 return f"{text}. Look at {self._connection.proof}"
             case KafkaError.UNSUPPORTED_SASL_MECHANISM:
