@@ -258,6 +258,18 @@ class TestPublishing:
         assert found == ["photos/0/5", "photos/0/3", "photos/0/4"]
         assert len(graves.opened.letters.unpublished(10)) == 4
 
+    def test_those_of_other_partitions_keep_none_from_being_seen(
+        self, graves: "Subject[Graves]", of_stream: OfStream, clock: ManualClock
+    ) -> None:
+        for offset in range(3):
+            graves.opened.metadata.admit(rejected(of_stream, offset), None)
+        letters = graves.opened.letters
+        assert letters.unpublished(10, [Partition("photos", 1), Partition("other", 0)]) == []
+        held = [Partition("photos", 1), Partition("photos", 0)]
+        assert len(letters.unpublished(2, held)) == 2
+        assert len(letters.unpublished(10, held)) == 3
+        assert letters.unpublished(10, []) == []
+
     def test_what_failed_and_what_came_over_http_is_not_for_the_topic(
         self, graves: "Subject[Graves]", an_image: AnImage, of_stream: OfStream
     ) -> None:

@@ -86,7 +86,7 @@ class Tending:
     def publish(self) -> None:
         """Write the letters of the partitions held here that the topic does not have. A partition is held by one
         consumer at a time, so no two write the same one."""
-        for letter in self._letters.unpublished(LETTERS):
+        for letter in self._letters.unpublished(LETTERS, list(self._hand.held)):
             ours = letter.at is not None and letter.at.partition in self._hand.held
             if self._stopping.is_set() or not ours or letter.at is None or self._hand.holds(letter.at):
                 continue

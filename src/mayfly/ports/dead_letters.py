@@ -7,7 +7,7 @@ record is admitted after all, and goes with `delete` and with the purge of its m
 the same key, unpublished, with one more redrive counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,9 +47,10 @@ class DeadLetters(Protocol):
         """Open letters by key, ascending; what is due is not listed."""
         ...
 
-    def unpublished(self, limit: int) -> list[Letter]:
+    def unpublished(self, limit: int, partitions: Collection[Partition] | None = None) -> list[Letter]:
         """Open letters of a stream's records that were rejected (not `failed` ones: those are ours to mend) and that
-        the dead-letter topic does not have yet, oldest death first."""
+        the dead-letter topic does not have yet, oldest death first. `partitions`: of these alone, so that letters that
+        nobody writes keep no others from being seen; None: of all."""
         ...
 
     def published(self, key: str, died_at: Ms) -> None:

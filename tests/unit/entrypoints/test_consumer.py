@@ -16,7 +16,7 @@ from mayfly.entrypoints.consumer import Consumer, Pace, event_of
 from mayfly.entrypoints.consumer_budget import RECORD_BYTES
 from mayfly.entrypoints.consumer_crew import Backoff, Burial
 from mayfly.entrypoints.consumer_hand import SPREAD, Hand, Keys
-from mayfly.entrypoints.consumer_tending import Rounds
+from mayfly.entrypoints.consumer_tending import LETTERS, Rounds
 from mayfly.intake.stream import Buried, Early, Kept, Outcome, Passed
 from mayfly.model.errors import Conflict, InFlight, LeaseLost, StorageFull, Unavailable
 from mayfly.model.identity import ImageId
@@ -105,8 +105,9 @@ class Letters:
     marked: list[str] = field(default_factory=list)
     oldest: dict[Partition, int] = field(default_factory=dict)
 
-    def unpublished(self, limit: int) -> list[Letter]:
-        return [letter for letter in self.waiting if letter.key not in self.marked][:limit]
+    def unpublished(self, limit: int, partitions: Collection[Partition] | None = None) -> list[Letter]:
+        found = [letter for letter in self.waiting if letter.key not in self.marked]
+        return [one for one in found if partitions is None or (one.at and one.at.partition in partitions)][:limit]
 
     def published(self, key: str, died_at: Ms) -> None:
         self.marked.append(key)
@@ -391,6 +392,16 @@ def test_a_letter_that_was_written_but_not_marked_is_not_written_twice(
     scene.until_committed(1)
     assert len(scene.broker.letters) == 1
     assert scene.letters.marked == ["photos/0/0"]
+
+
+def test_letters_of_a_topic_that_is_read_no_more_keep_no_others_from_being_written(scene: Scene) -> None:
+    scene.letters.waiting = [letter_of(Coordinates(Partition("once", 0), n)) for n in range(LETTERS)] + [
+        letter_of(at(0))
+    ]
+    scene.put(1)
+    scene.start()
+    until(lambda: scene.broker.letters, "the letter to be written")
+    assert [letter.key for letter in scene.broker.letters] == ["photos/0/0"]
 
 
 def test_a_record_from_ahead_waits_by_the_clock_and_holds_no_other_up(scene: Scene) -> None:

@@ -1,7 +1,8 @@
 """Dead letters in SQLite: rows that the metadata store writes, and those for which nothing was kept."""
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from mayfly.adapters.local.database import Database
 from mayfly.adapters.local.letters import COLUMNS, insert_letter, letter_of
@@ -52,12 +53,17 @@ class SqliteDeadLetters:
             (*(value for _, value in bounds), wanted.limit),
         )
 
-    def unpublished(self, limit: int) -> list[Letter]:
+    def unpublished(self, limit: int, partitions: Collection[Partition] | None = None) -> list[Letter]:
         # The conditions of the index `letters_to_publish`, word for word.
-        return self._select(
-            " AND NOT published AND NOT failed AND topic IS NOT NULL AND expires_at > ? ORDER BY died_at, key LIMIT ?",
-            (self._now, limit),
-        )
+        conditions, values = " AND NOT published AND NOT failed AND topic IS NOT NULL AND expires_at > ?", [self._now]
+        places: list[str] = []
+        if partitions is not None:
+            conditions += (
+                " AND (topic, partition) IN"
+                " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+            )
+            places = [json.dumps([(one.topic, one.number) for one in partitions])]
+        return self._select(f"{conditions} ORDER BY died_at, key LIMIT ?", (*values, *places, limit))
 
     def published(self, key: str, died_at: Ms) -> None:
         self._database.write(

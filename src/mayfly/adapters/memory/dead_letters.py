@@ -1,6 +1,6 @@
 """Dead letters in the tables of the memory metadata store."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from mayfly.adapters.memory.metadata_store import MemoryMetadataStore
@@ -28,9 +28,13 @@ class MemoryDeadLetters:
         found = [row.letter for row in self._open() if _matches(row.letter, wanted)]
         return sorted(found, key=lambda letter: letter.key)[: wanted.limit]
 
-    def unpublished(self, limit: int) -> list[Letter]:
+    def unpublished(self, limit: int, partitions: Collection[Partition] | None = None) -> list[Letter]:
         found = [row.letter for row in self._open() if not (row.failed or row.letter.published)]
-        found = [letter for letter in found if letter.at is not None]
+        found = [
+            letter
+            for letter in found
+            if letter.at is not None and (partitions is None or letter.at.partition in partitions)
+        ]
         return sorted(found, key=lambda letter: (letter.died_at, letter.key))[:limit]
 
     def published(self, key: str, died_at: Ms) -> None:

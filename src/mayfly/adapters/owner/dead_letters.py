@@ -1,6 +1,6 @@
 """Dead letters, asked of the owner."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
 from mayfly.adapters.owner.line import OwnerLine
@@ -26,8 +26,10 @@ class OwnerDeadLetters:
     def letters(self, wanted: LettersWanted) -> list[Letter]:
         return [letter_of(told) for told in self._line.ask({"op": "letters", "wanted": asdict(wanted)})]
 
-    def unpublished(self, limit: int) -> list[Letter]:
-        return [letter_of(told) for told in self._line.ask({"op": "unpublished", "limit": limit})]
+    def unpublished(self, limit: int, partitions: Collection[Partition] | None = None) -> list[Letter]:
+        places = None if partitions is None else [[one.topic, one.number] for one in partitions]
+        told = self._line.ask({"op": "unpublished", "limit": limit, "partitions": places})
+        return [letter_of(one) for one in told]
 
     def published(self, key: str, died_at: Ms) -> None:
         self._line.ask_durable({"op": "published", "key": key, "died_at": died_at})

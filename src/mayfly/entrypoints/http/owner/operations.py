@@ -13,6 +13,7 @@ from mayfly.intake.sessions import Session, Sessions
 from mayfly.model.errors import KeyNotMade, MayflyError
 from mayfly.model.identity import ImageId
 from mayfly.model.instant import Minute, Ms, Week
+from mayfly.model.stream import Partition
 from mayfly.model.wire import (
     bytes_of,
     bytes_to_json,
@@ -104,7 +105,9 @@ def _letters(sessions: Sessions, _: Session, asked: Json) -> list[dict[str, Any]
 
 
 def _unpublished(sessions: Sessions, _: Session, asked: Json) -> list[dict[str, Any]]:
-    return [letter_to_json(letter) for letter in sessions.letters.unpublished(asked["limit"])]
+    told = asked["partitions"]
+    partitions = None if told is None else [Partition(topic, number) for topic, number in told]
+    return [letter_to_json(letter) for letter in sessions.letters.unpublished(asked["limit"], partitions)]
 
 
 def _published(sessions: Sessions, _: Session, asked: Json) -> None:
