@@ -20,7 +20,9 @@ from mayfly.model.stream import Letter, StreamRecord
 from mayfly.ports.dead_letters import DeadLetters
 from mayfly.ports.image_stream import ImageStream
 
-TAKERS = 8
+TAKERS = 12
+"""Each waits for the disk, or for the owner, most of its time. With 8 the disk is idle in between; with 16 they wait
+for the interpreter instead (records of 285 KB on two cores: 130, 195 and 185 a second)."""
 BURIERS = 2
 
 Take = Callable[[StreamRecord], Outcome]

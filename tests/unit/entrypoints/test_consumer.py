@@ -14,7 +14,7 @@ from mayfly.adapters.memory.clock import ManualClock
 from mayfly.adapters.memory.image_stream import MemoryImageStream
 from mayfly.entrypoints.consumer import Consumer, Pace, event_of
 from mayfly.entrypoints.consumer_budget import RECORD_BYTES
-from mayfly.entrypoints.consumer_crew import Backoff, Burial
+from mayfly.entrypoints.consumer_crew import TAKERS, Backoff, Burial
 from mayfly.entrypoints.consumer_hand import SPREAD, Hand, Keys
 from mayfly.entrypoints.consumer_tending import LETTERS, Rounds
 from mayfly.intake.stream import Buried, Early, Kept, Outcome, Passed
@@ -481,15 +481,15 @@ def test_what_was_not_begun_of_an_older_tenure_is_not_taken(scene: Scene) -> Non
 
 
 def test_a_full_budget_pauses_and_resumes(scene: Scene) -> None:
-    gates = [scene.gate(offset, partition) for offset in range(4) for partition in (P0, P1)]
+    gates = [scene.gate(offset, partition) for offset in range(TAKERS // 2) for partition in (P0, P1)]
     for _ in range(20):
         for partition in (P0, P1):
             scene.put(1, partition, value=bytes(100_000))
-    consumer = scene.start(memory=1_000_000)
+    consumer = scene.start(memory=2_000_000)
     until(lambda: scene.stream.paused == {P0, P1}, "a pause")
     scene.until_polled_on(50)
-    assert 1_000_000 <= consumer.figures().bytes_in_flight < 1_000_000 + 100_000 + RECORD_BYTES
-    assert len(scene.door.taken) == 8
+    assert 2_000_000 <= consumer.figures().bytes_in_flight < 2_000_000 + 100_000 + RECORD_BYTES
+    assert len(scene.door.taken) == TAKERS
     for gate in gates:
         gate.opened.set()
     scene.until_committed(20)
