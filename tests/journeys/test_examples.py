@@ -55,6 +55,8 @@ ELSEWHERE = {
 RUN_BY = {
     ("caddy", "docs/howto/reach-it-from-elsewhere.md"): "journeys/test_proxies.py",
     ("html", "docs/howto/direct-upload.md"): "browser/test_upload_form.py",
+    # Put beneath the unit, and read by systemd's own check where there is one.
+    ("ini", "docs/howto/run-as-a-service.md"): "unit/test_service_unit.py",
     ("js", "docs/howto/direct-upload.md"): "browser/test_upload_form.py",
     ("nginx", "docs/howto/reach-it-from-elsewhere.md"): "journeys/test_proxies.py",
     ("properties", "docs/howto/kafka-topics.md"): "journeys/test_doctor_topics.py",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mayfly.entrypoints.ending import LAST_RESORT_SECONDS
+from support.pages import blocks
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "mayfly.service"
 MOST_EXPOSED = 2.9
@@ -110,9 +111,10 @@ def test_it_is_given_longer_to_end_than_it_takes() -> None:
 @pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("systemd-analyze") is None, reason="systemd is not on this machine"
 )
-def test_systemd_takes_the_unit_and_finds_it_hard(tmp_path: Path) -> None:
+@pytest.mark.parametrize("added", ["", *(text for place, text in blocks("ini") if "run-as-a-service" in place)])
+def test_systemd_takes_the_unit_and_what_the_page_adds_and_finds_it_hard(tmp_path: Path, added: str) -> None:
     unit = tmp_path / "mayfly.service"
-    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/mayfly/bin/mayfly", sys.executable))
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/mayfly/bin/mayfly", sys.executable) + added)
     checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
     scored = subprocess.run(
