@@ -58,7 +58,7 @@ chaos-kafka: $(CAN_WORK) ## 10,000 messages from Kafka under kills, restarts and
 	@PYTHONPATH=tests exec $(BIN)/python -m support.chaos_kafka
 
 bench: $(CAN_WORK) ## measure, each figure beside its yardstick
-	@exec $(BIN)/python -m benchmarks $(ARGS)
+	@PYTHONPATH=tests exec $(BIN)/python -m benchmarks $(ARGS)
 
 check: $(CAN_WORK) $(LOCK_UV) ## lint, format, types, import law, locks, notices, words
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import backlog, help, memory, photo, start, upload  # noqa: A004 - named after what it measures
+from benchmarks import backlog, help, kafka, memory, photo, start, upload  # noqa: A004 - named after what it measures
 from benchmarks.figures import Figure, table
 from benchmarks.photos import Photos
 from benchmarks.server import scratch
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Photos, Path], list[Figure]]] = {
     "photo": photo.run,
     "memory": memory.run,
     "backlog": backlog.run,
+    "kafka": kafka.run,
     "help": help.run,
     "start": start.run,
 }

@@ -15,6 +15,7 @@ class Figure:
     Attributes:
         most: what the value must stay below; None: for information.
         most_ratio: the same for value / yardstick.
+        least_ratio: what value / yardstick must reach.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Figure:
     against: float | None = None
     most: float | None = None
     most_ratio: float | None = None
+    least_ratio: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -33,7 +35,9 @@ class Figure:
     def held(self) -> bool:
         """Whether it keeps its bounds; one that has none does."""
         below = self.most is None or self.value < self.most
-        return below and (self.most_ratio is None or (self.ratio is not None and self.ratio <= self.most_ratio))
+        near = self.most_ratio is None or (self.ratio is not None and self.ratio <= self.most_ratio)
+        enough = self.least_ratio is None or (self.ratio is not None and self.ratio >= self.least_ratio)
+        return below and near and enough
 
 
 def median(values: Sequence[float]) -> float:
@@ -76,6 +80,8 @@ def _bound(figure: Figure) -> str:
         parts.append(f"< {figure.most:g} {figure.unit}")
     if figure.most_ratio is not None:
         parts.append(f"<= {figure.most_ratio:g} x")
+    if figure.least_ratio is not None:
+        parts.append(f">= {figure.least_ratio:g} x")
     if not parts:
         return "-"
     return " ".join(parts) + ("" if figure.held else "  MISSED")

@@ -58,6 +58,25 @@ class Server:
         """How many images its log says are processed. Asking the log costs the server nothing."""
         return self._log.read_bytes().count(b'"event": "processed"')
 
+    @contextlib.contextmanager
+    def consumer(self) -> Iterator[Path]:
+        """A consumer of its own beside it, ended with this. Gives its log."""
+        log = self.folder / "consumer.jsonl"
+        folders = ("--data", str(self.data), "--keys", str(self.folder / "keys"))
+        with log.open("wb") as told:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mayfly", "consume", *folders],
+                stdout=told,
+                stderr=told,
+                env=self._environment,
+                cwd=self.folder,
+            )
+        try:
+            yield log
+        finally:
+            process.terminate()
+            process.wait(20)
+
     def until_processed(self, count: int) -> None:
         until(lambda: self.processed() >= count, f"{count} images to be processed")
 
