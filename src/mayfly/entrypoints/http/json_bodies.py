@@ -44,11 +44,7 @@ async def json_body(request: Request, shape: type[Shape]) -> Shape:
         BodyCut: it ended early.
     """
     json_only(request)
-    body = bytearray()
-    async for chunk in body_of(request):
-        body += chunk
-        if len(body) > LARGEST_BYTES:
-            raise InvalidRequest(f"the body is longer than {LARGEST_BYTES} bytes")
+    body = await whole_body(request, LARGEST_BYTES)
     try:
         document = json.loads(body)
         # A lone surrogate, which JSON can escape, is half a character: nothing that stores or compares text takes it.
@@ -60,6 +56,21 @@ async def json_body(request: Request, shape: type[Shape]) -> Shape:
         raise InvalidRequest(f"{where}: {first['msg']}") from None
     except (ValueError, RecursionError):
         raise InvalidRequest("the body does not read as JSON") from None
+
+
+async def whole_body(request: Request, most: int) -> bytearray:
+    """The body, read no further than `most` bytes.
+
+    Raises:
+        InvalidRequest: it is longer.
+        BodyCut: it ended early.
+    """
+    body = bytearray()
+    async for chunk in body_of(request):
+        body += chunk
+        if len(body) > most:
+            raise InvalidRequest(f"the body is longer than {most} bytes")
+    return body
 
 
 async def on_not_json(_: Request, __: Exception) -> Response:

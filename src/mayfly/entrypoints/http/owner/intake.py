@@ -10,9 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from mayfly import __version__
+from mayfly.entrypoints.http.json_bodies import whole_body
 from mayfly.entrypoints.http.owner.operations import DURABLE, OF_MEMORY, answer
 from mayfly.entrypoints.http.stages import Stages, stages_in, stages_of
-from mayfly.entrypoints.http.upload import body_of
 from mayfly.intake.sessions import Session, Sessions
 from mayfly.model.errors import Conflict, InvalidRequest
 from mayfly.model.wire import terms_to_json
@@ -91,11 +91,7 @@ def _time(stages: Stages) -> dict[str, Any]:
 
 
 async def _json(request: Request) -> dict[str, Any]:
-    body = bytearray()
-    async for chunk in body_of(request):
-        body += chunk
-        if len(body) > LARGEST_BYTES:
-            raise InvalidRequest(f"a request is at most {LARGEST_BYTES} bytes")
+    body = await whole_body(request, LARGEST_BYTES)
     try:
         told = json.loads(body)
     except (ValueError, RecursionError):
